@@ -1,0 +1,1 @@
+"""skyloom: raw CCD frames to calibrated exposures, catalogues and deep coadds."""

@@ -1,0 +1,1 @@
+"""Pattern matching and WCS fitting."""

@@ -1,0 +1,1 @@
+"""The single-frame recipe."""

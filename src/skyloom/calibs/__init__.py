@@ -1,0 +1,1 @@
+"""Masters and defects from raw frames."""

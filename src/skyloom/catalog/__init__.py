@@ -1,0 +1,1 @@
+"""Table schemas, ids, matching, and reference-catalogue shards."""

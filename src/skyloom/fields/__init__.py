@@ -1,0 +1,1 @@
+"""Smooth functions over a box."""

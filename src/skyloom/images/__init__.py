@@ -1,0 +1,1 @@
+"""Exposures, masks, footprints, photometric calibration, and the image types on disk."""

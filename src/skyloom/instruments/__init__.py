@@ -1,0 +1,1 @@
+"""Cameras described in YAML."""

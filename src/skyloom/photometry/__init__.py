@@ -1,0 +1,1 @@
+"""Aperture corrections and zero points."""

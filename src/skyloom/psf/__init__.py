@@ -1,0 +1,1 @@
+"""Point-spread functions that are evaluated by our kernels."""

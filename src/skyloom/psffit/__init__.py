@@ -1,0 +1,1 @@
+"""PSF star selection and PSF fitting."""

@@ -1,0 +1,1 @@
+"""Repositories: set-up, ingest, visits, reference catalogues, calibrations."""

@@ -1,0 +1,1 @@
+"""Sky maps: tracts and patches."""

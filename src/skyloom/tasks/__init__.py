@@ -1,0 +1,1 @@
+"""Pipeline tasks: where configuration, data and algorithms meet."""

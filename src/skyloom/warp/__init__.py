@@ -1,0 +1,1 @@
+"""Resampling exposures onto a tract."""
