@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import numpy as np
-
 from lsst.images import Box, Image, Mask, SkyProjection
 
 from .mask_planes import MASK_SCHEMA, bits_of
@@ -16,7 +15,6 @@ from .mask_planes import MASK_SCHEMA, bits_of
 if TYPE_CHECKING:
     from astro_metadata_translator import ObservationInfo
     from astropy.table import Table
-
     from lsst.images import BackgroundMap, ObservationSummaryStats
     from lsst.images.cameras import Detector
     from lsst.images.fields import Field

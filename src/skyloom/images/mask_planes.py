@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-
 from lsst.images import Mask, MaskPlane, MaskSchema
 
 __all__ = ["MASK_PLANES", "MASK_SCHEMA", "bitmask", "bits_of"]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.io.fits import Header
 
 if TYPE_CHECKING:
     from astro_metadata_translator import ObservationInfo
-
     from lsst.images import SkyProjection
     from lsst.images.cameras import Detector
 
@@ -32,5 +31,5 @@ class RawExposure:
     """Where the frame came from, for messages."""
     detector: Detector | None = None
     obs_info: ObservationInfo | None = None
-    projection: SkyProjection | None = None
+    projection: SkyProjection[Any] | None = None
     """A first guess from the header's pointing and the camera's geometry; good to its pointing error."""
