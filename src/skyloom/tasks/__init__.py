@@ -1,1 +1,22 @@
-"""Pipeline tasks: where configuration, data and algorithms meet."""
+"""Pipeline tasks: where configuration, data and algorithms meet, one task a file, imported when first named."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "AssembleCoaddTask": "assemble_coadd",
+    "CalibrateImageTask": "calibrate_image",
+    "IsrTask": "isr",
+    "MakeDirectWarpTask": "make_direct_warp",
+    "VisitSummaryTask": "visit_summary",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,17 @@
+"""Real data: read where they lie, never copied; without them these tests are skipped."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real data: SKYLOOM_DATA, or the default beside the checkout."""
+    path = Path(os.environ.get("SKYLOOM_DATA", Path(__file__).parents[3] / "shared" / "data"))
+    if not path.is_dir():
+        pytest.skip(f"no real data at {path}; set SKYLOOM_DATA to their folder")
+    return path
