@@ -13,7 +13,7 @@ _HOMES = {
     "VisitSummaryTask": "visit_summary",
 }
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
