@@ -1,0 +1,62 @@
+"""The package as a whole: its pins, its start-up, and what is shipped with it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+WEEK = 43
+"""The week of 2026 of every lsst package; the packages that did not change that week keep their last one."""
+UNCHANGED = {"lsst-resources": 42, "lsst-sphgeom": 40}
+
+
+def pins() -> dict[str, str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return dict(re.split(r"==|>=", item, maxsplit=1) for item in project["dependencies"])
+
+
+def test_lsst_packages_are_pinned_to_one_week() -> None:
+    lsst = {name: pin for name, pin in pins().items() if name.startswith(("lsst-", "astro-metadata"))}
+    assert len(lsst) >= 8
+    assert lsst == {name: f"30.2026.{UNCHANGED.get(name, WEEK)}00" for name in lsst}
+
+
+def test_piff_keeps_the_version_whose_files_can_be_read() -> None:
+    assert pins()["piff"] == "1.6,<1.7"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from click.testing import CliRunner\n"
+        "from skyloom.cli import skyloom\n"
+        "result = CliRunner().invoke(skyloom, ['--help'])\n"
+        "assert result.exit_code == 0 and 'demo' in result.output\n"
+        "heavy = {'numpy', 'astropy', 'numba', 'lsst', 'galsim', 'piff', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_subcommand_loads() -> None:
+    code = (
+        "from skyloom.cli import _COMMANDS, skyloom\n"
+        "import click\n"
+        "for name in _COMMANDS:\n"
+        "    command = skyloom.get_command(click.Context(skyloom), name)\n"
+        "    assert command is not None and command.help, name\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_files_keep_to_one_idea() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in (ROOT / "src").rglob("*.py")
+        if (lines := len(path.read_text().splitlines())) > 700
+    }
+    assert not long
