@@ -1,1 +1,5 @@
-"""Cameras described in YAML."""
+"""Cameras described in YAML: geometry, amplifiers, filters, pointing, and what their headers mean."""
+
+from .camera import Camera
+
+__all__ = ["Camera"]
