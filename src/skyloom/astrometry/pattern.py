@@ -1,0 +1,110 @@
+"""The search for a first alignment, in steps from few bright stars to many."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from lsst.images import Box
+
+from skyloom.kernels.pattern_match import Similarity, find_similarity, point_grid
+
+from .chance import log10_chance, search_volume
+from .settings import AstrometrySettings
+from .stars import DetectedStars, ReferenceStars
+from .tangent import LocalPlane
+
+__all__ = ["Alignment", "alignments"]
+
+_DEPTHS = (1.0, 3.0)
+"""References a frame's area, as a multiple of the detections used: the brightest first, then deeper."""
+_MAX_REFERENCES = 20000
+_MAX_SEEDS = 60
+_PROMISING = -1.0
+_CERTAIN = -20.0
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """A similarity that may be the true one, with the stars on which it was found."""
+
+    similarity: Similarity
+    """Maps (u, v) of the detections to (X, Y) of the plane of the guess."""
+    detected: DetectedStars
+    reference: ReferenceStars
+    log10_chance: float
+
+
+def alignments(
+    detected: DetectedStars,
+    reference: ReferenceStars,
+    *,
+    plane: LocalPlane,
+    box: Box,
+    settings: AstrometrySettings,
+) -> Iterator[Alignment]:
+    """Yield alignments worth a closer look, the cheapest search first."""
+    shift = settings.pointing_error_deg * 3600.0 / plane.scale_arcsec
+    area_ratio = _area_ratio(box, shift)
+    seen: set[tuple[int, int]] = set()
+    for factor in (1, 2, 4):
+        for depth in _DEPTHS:
+            few = detected.brightest(factor * settings.n_bright)
+            n_reference = max(settings.n_bright, math.ceil(depth * len(few) * area_ratio))
+            many = reference.brightest(min(n_reference, _MAX_REFERENCES))
+            if (len(few), len(many)) in seen:
+                continue
+            seen.add((len(few), len(many)))
+            alignment = _align(few, many, plane=plane, box=box, shift=shift, settings=settings)
+            if alignment.log10_chance < _PROMISING:
+                yield alignment
+
+
+def _area_ratio(box: Box, shift: float) -> float:
+    """Area that references may come from, over the area of the frame."""
+    width, height = box.x.size, box.y.size
+    return (width + 2.0 * shift) * (height + 2.0 * shift) / (width * height)
+
+
+def _align(
+    detected: DetectedStars,
+    reference: ReferenceStars,
+    *,
+    plane: LocalPlane,
+    box: Box,
+    shift: float,
+    settings: AstrometrySettings,
+) -> Alignment:
+    """The best similarity between two lists, and how probable it is by chance."""
+    tolerance = settings.match_tolerance_px
+    x, y = plane.from_sky(reference.ra, reference.dec)
+    width, height = float(np.ptp(x)), float(np.ptp(y))
+    probability = 1.0 - math.exp(-len(reference) * math.pi * tolerance**2 / max(width * height, 1.0))
+    rotation = math.radians(settings.rotation_error_deg)
+    volume = search_volume(
+        max_shift=shift,
+        scale_error=settings.scale_error,
+        rotation_error=rotation,
+        tolerance=tolerance,
+        half=0.5 * max(box.x.size, box.y.size),
+    )
+
+    def chance(count: int) -> float:
+        return log10_chance(count, len(detected), probability, n_parameters=4, volume=volume)
+
+    enough = next((n for n in range(4, len(detected) + 1) if chance(n) < _CERTAIN), math.inf)
+    similarity = find_similarity(
+        detected.u,
+        detected.v,
+        point_grid(x, y, 2.0 * tolerance),
+        n_seed=_MAX_SEEDS,
+        max_shift=shift,
+        scale_error=settings.scale_error,
+        rotation_error=rotation,
+        tolerance=tolerance,
+        min_baseline=0.15 * max(box.x.size, box.y.size),
+        enough=float(enough),
+    )
+    return Alignment(similarity, detected, reference, chance(similarity.n_matched))

@@ -1,0 +1,66 @@
+"""Two-dimensional polynomials by total degree, and the order that the data support."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["design_matrix", "fit_polynomials", "n_terms", "powers", "supported_order"]
+
+type Floats = NDArray[np.float64]
+
+
+def powers(order: int) -> list[tuple[int, int]]:
+    """The exponents (p, q) of u^p v^q with p + q <= order: the constant, the linear terms, and so on."""
+    return [(degree - q, q) for degree in range(order + 1) for q in range(degree + 1)]
+
+
+def n_terms(order: int) -> int:
+    """Number of terms of a polynomial of a total degree."""
+    return (order + 1) * (order + 2) // 2
+
+
+def design_matrix(u: Floats, v: Floats, order: int) -> Floats:
+    """Values of the terms of `powers` at points, shape [n, terms]."""
+    return np.stack([u**p * v**q for p, q in powers(order)], axis=1)
+
+
+def fit_polynomials(
+    u: Floats, v: Floats, values: Floats, order: int, scale: float, root_weight: Floats | None = None
+) -> Floats:
+    """Least-squares coefficients in the unscaled (u, v) of each column of ``values`` [n, k]; shape [terms, k].
+
+    ``scale`` is a typical size of u and v; the equations are solved in u / scale and v / scale.  ``root_weight`` [n]
+    multiplies each equation.
+    """
+    matrix = design_matrix(u / scale, v / scale, order)
+    if root_weight is not None:
+        matrix, values = matrix * root_weight[:, None], values * root_weight[:, None]
+    solution = np.linalg.lstsq(matrix, values, rcond=None)[0]
+    unscale = np.array([scale ** -(p + q) for p, q in powers(order)])
+    coefficients: Floats = solution * unscale[:, None]
+    return coefficients
+
+
+def supported_order(u: Floats, v: Floats, values: Floats, *, max_order: int, matches_per_term: float) -> int:
+    """The order from 1 to ``max_order`` that describes ``values`` [n, 2] best.
+
+    An order is considered where there are ``matches_per_term`` points for each of its terms; among those the one with
+    the smallest Bayesian information criterion (Schwarz 1978, Ann. Statist. 6, 461) is taken, so that terms which only
+    follow the noise are left out.
+    """
+    n = len(u)
+    scale = float(max(np.abs(u).max(), np.abs(v).max(), 1e-12))
+    best, lowest = 1, math.inf
+    for order in range(1, max_order + 1):
+        terms = n_terms(order)
+        if order > 1 and n < matches_per_term * terms:
+            break
+        model = design_matrix(u, v, order) @ fit_polynomials(u, v, values, order, scale)
+        square = max(float(np.sum((values - model) ** 2)), 1e-300)
+        criterion = 2 * n * math.log(square / (2 * n)) + 2 * terms * math.log(2 * n)
+        if criterion < lowest:
+            best, lowest = order, criterion
+    return best
