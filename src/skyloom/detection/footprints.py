@@ -1,0 +1,60 @@
+"""From a grown mask and its peaks to footprints."""
+
+from __future__ import annotations
+
+import numpy as np
+from lsst.images import Box
+
+from skyloom.images.footprints import PEAK_DTYPE, Footprint, FootprintSet
+from skyloom.images.spans import SpanSet
+from skyloom.kernels.components import component_spans, paint_spans
+
+from .peaks import Islands
+
+__all__ = ["build_footprints"]
+
+
+def build_footprints(grown: np.ndarray, islands: Islands, box: Box, *, min_separation: float) -> FootprintSet:
+    """The components of a grown mask as footprints, each with the peaks that lie in it.
+
+    Parameters
+    ----------
+    grown
+        ``[y, x]`` bool; every peak lies inside.
+    islands
+        Peaks, brightest first.
+    box
+        Bounding box of the image; the footprints are in its coordinates.
+    min_separation
+        A peak nearer than this to a brighter one of its footprint is dropped, px.
+    """
+    y, x0, x1, label, count = component_spans(grown)
+    owner = np.full(grown.shape, -1, np.int32)
+    paint_spans(owner, y, x0, x1, label)
+    spans = _split(label, count)
+    peaks = _split(owner[islands.y, islands.x], count)
+    footprints = []
+    for own_spans, own_peaks in zip(spans, peaks, strict=True):
+        rows = SpanSet(y[own_spans] + box.y.min, x0[own_spans] + box.x.min, x1[own_spans] + box.x.min)
+        kept = _separate(islands.x[own_peaks], islands.y[own_peaks], min_separation)
+        chosen = own_peaks[kept]
+        table = np.empty(chosen.size, PEAK_DTYPE)
+        table["x"], table["y"] = islands.x[chosen] + box.x.min, islands.y[chosen] + box.y.min
+        table["value"] = islands.value[chosen]
+        footprints.append(Footprint(rows, table))
+    return FootprintSet(footprints, box)
+
+
+def _split(label: np.ndarray, count: int) -> list[np.ndarray]:
+    """Indices of the entries of each label 0 ... count - 1, in their order."""
+    order = np.argsort(label, kind="stable")
+    return np.split(order, np.searchsorted(label[order], np.arange(1, count)))
+
+
+def _separate(x: np.ndarray, y: np.ndarray, min_separation: float) -> np.ndarray:
+    """Bool: which of the points, in their order, keep the distance from all kept before."""
+    kept = np.ones(x.size, bool)
+    for i in range(1, x.size):
+        before = kept[:i]
+        kept[i] = not np.any(np.hypot(x[:i][before] - x[i], y[:i][before] - y[i]) < min_separation)
+    return kept

@@ -1,0 +1,211 @@
+"""Connected pixels: components as row spans, growth by a disk, and peaks with their prominence."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+__all__ = ["component_spans", "dilate_disk", "find_peaks", "or_boxes", "or_spans", "paint_spans"]
+
+
+@njit(cache=True, nogil=True)
+def _root(parent: np.ndarray, i: int) -> int:
+    """The representative of ``i``, with the path to it halved."""
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+@njit(cache=True, nogil=True)
+def _row_spans(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Spans (y, x0, x1) of consecutive set pixels, x1 exclusive, in row-major order."""
+    height, width = mask.shape
+    n = 0
+    for y in range(height):
+        for x in range(width):
+            if mask[y, x] and (x == 0 or not mask[y, x - 1]):
+                n += 1
+    ys, starts, stops = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32)
+    n = 0
+    for y in range(height):
+        x = 0
+        while x < width:
+            if not mask[y, x]:
+                x += 1
+                continue
+            start = x
+            while x < width and mask[y, x]:
+                x += 1
+            ys[n], starts[n], stops[n] = y, start, x
+            n += 1
+    return ys, starts, stops
+
+
+@njit(cache=True, nogil=True)
+def component_spans(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
+    """The 8-connected components of a mask, as spans found and joined in one pass over the rows.
+
+    Parameters
+    ----------
+    mask
+        ``[y, x]`` bool.
+
+    Returns
+    -------
+    y, x0, x1, label
+        One entry a span, x1 exclusive, in row-major order; labels count components from 0 in the order of their
+        first span.
+    n_components
+        Their number.
+    """
+    ys, starts, stops = _row_spans(mask)
+    parent = np.arange(ys.size)
+    above = 0  # first span of the row above that can still touch
+    for i in range(ys.size):
+        while above < i and (ys[above] < ys[i] - 1 or (ys[above] == ys[i] - 1 and stops[above] < starts[i])):
+            above += 1
+        j = above
+        while j < i and ys[j] == ys[i] - 1 and starts[j] <= stops[i]:
+            a, b = _root(parent, i), _root(parent, j)
+            parent[max(a, b)] = min(a, b)
+            j += 1
+    label = np.empty(ys.size, np.int32)
+    n = 0
+    for i in range(ys.size):  # a root is the first span of its component, so it is met before the others
+        root = _root(parent, i)
+        if root == i:
+            label[i] = n
+            n += 1
+        else:
+            label[i] = label[root]
+    return ys, starts, stops, label, n
+
+
+@njit(cache=True, nogil=True)
+def dilate_disk(mask: np.ndarray, radius: int) -> np.ndarray:
+    """The pixels within ``radius`` (Euclidean, between centres) of a set pixel; ``[y, x]`` bool."""
+    height, width = mask.shape
+    grown = np.zeros((height, width), np.bool_)
+    reach = np.array([int(math.sqrt(radius * radius - d * d)) for d in range(radius + 1)])
+    ys, starts, stops = _row_spans(mask)
+    for i in range(ys.size):
+        for d in range(-radius, radius + 1):
+            y = ys[i] + d
+            if 0 <= y < height:
+                half = reach[abs(d)]
+                grown[y, max(0, starts[i] - half) : min(width, stops[i] + half)] = True
+    return grown
+
+
+@njit(cache=True, nogil=True)
+def find_peaks(
+    value: np.ndarray, significance: np.ndarray, order: np.ndarray, x: np.ndarray, y: np.ndarray, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Local maxima of the listed pixels, each with the height it rises above the pass to a higher one.
+
+    The pixels are flooded from the highest down; a pixel without a flooded neighbour is a peak, and where two floods
+    meet the lower peak has found its pass.  A plateau makes one peak.
+
+    Parameters
+    ----------
+    value, significance
+        Of each pixel: the height, and the signal to noise.
+    order
+        Indices of the pixels from the highest to the lowest.
+    x, y
+        Position of each pixel.
+    shape
+        Rows and columns of the image.
+
+    Returns
+    -------
+    prominence
+        Of each pixel: NaN when it is no peak, +inf for the highest of a component, else height above the pass.
+    component
+        Of each pixel: index of the highest pixel of its 8-connected component.
+    area, best
+        Number of pixels and highest significance of the component, at the index of its highest pixel.
+    """
+    n = value.size
+    flooded = np.full(shape, -1, np.int32)
+    rank = np.empty(n, np.int64)
+    parent = np.arange(n)
+    prominence = np.full(n, np.nan)
+    area = np.ones(n, np.int64)
+    best = significance.astype(np.float64)
+    for position in range(n):
+        pixel = order[position]
+        rank[pixel] = position
+        highest = -1
+        for yy in range(max(0, y[pixel] - 1), min(shape[0], y[pixel] + 2)):
+            for xx in range(max(0, x[pixel] - 1), min(shape[1], x[pixel] + 2)):
+                if flooded[yy, xx] < 0:
+                    continue
+                root = _root(parent, flooded[yy, xx])
+                if highest < 0 or root == highest:
+                    highest = root
+                    continue
+                low, high = (root, highest) if rank[root] > rank[highest] else (highest, root)
+                prominence[low] = value[low] - value[pixel]
+                parent[low] = high
+                area[high] += area[low]
+                best[high] = max(best[high], best[low])
+                highest = high
+        if highest < 0:
+            prominence[pixel] = np.inf
+        else:
+            parent[pixel] = highest
+            area[highest] += 1
+            best[highest] = max(best[highest], best[pixel])
+        flooded[y[pixel], x[pixel]] = pixel
+    component = np.empty(n, np.int64)
+    for pixel in range(n):
+        component[pixel] = _root(parent, pixel)
+    return prominence, component, area, best
+
+
+@njit(cache=True, nogil=True)
+def or_spans(
+    bits: np.ndarray, group_start: np.ndarray, y: np.ndarray, x0: np.ndarray, x1: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The mask bits set anywhere in each group of spans, and the group's number of pixels.
+
+    Parameters
+    ----------
+    bits
+        ``[y, x]`` integers.
+    group_start
+        Index of the first span of each group, and one past the last span: n + 1 values.
+    y, x0, x1
+        Spans inside the image, x1 exclusive.
+    """
+    n = group_start.size - 1
+    anywhere = np.zeros(n, np.int64)
+    area = np.zeros(n, np.int64)
+    for group in range(n):
+        for i in range(group_start[group], group_start[group + 1]):
+            for x in range(x0[i], x1[i]):
+                anywhere[group] |= bits[y[i], x]
+            area[group] += x1[i] - x0[i]
+    return anywhere, area
+
+
+@njit(cache=True, nogil=True)
+def paint_spans(label_image: np.ndarray, y: np.ndarray, x0: np.ndarray, x1: np.ndarray, label: np.ndarray) -> None:
+    """Paint the label of each span into ``label_image`` ``[y, x]``."""
+    for i in range(y.size):
+        label_image[y[i], x0[i] : x1[i]] = label[i]
+
+
+@njit(cache=True, nogil=True)
+def or_boxes(bits: np.ndarray, x: np.ndarray, y: np.ndarray, half: int) -> np.ndarray:
+    """The mask bits set anywhere within ``half`` pixels (a square) of each pixel (x, y), inside the image."""
+    anywhere = np.zeros(x.size, np.int64)
+    for i in range(x.size):
+        for yy in range(max(0, y[i] - half), min(bits.shape[0], y[i] + half + 1)):
+            for xx in range(max(0, x[i] - half), min(bits.shape[1], x[i] + half + 1)):
+                anywhere[i] |= bits[yy, xx]
+    return anywhere

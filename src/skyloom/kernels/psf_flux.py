@@ -1,0 +1,151 @@
+"""Fluxes of PSF stamps fitted to an image by linear least squares, neighbours together."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+__all__ = ["fit_stamps"]
+
+
+@njit(cache=True, nogil=True)
+def _own_sums(
+    image: np.ndarray, variance: np.ndarray, unusable: np.ndarray, stamp: np.ndarray, x0: int, y0: int
+) -> tuple[float, float, float, float]:
+    """Sums over usable pixels of stamp^2, stamp image, stamp^2 variance, and stamp^2 over all pixels."""
+    square, product, noise, whole = 0.0, 0.0, 0.0, 0.0
+    for j in range(stamp.shape[0]):
+        for i in range(stamp.shape[1]):
+            y, x, value = y0 + j, x0 + i, stamp[j, i]
+            whole += value * value
+            if 0 <= y < image.shape[0] and 0 <= x < image.shape[1] and not unusable[y, x]:
+                square += value * value
+                product += value * image[y, x]
+                noise += value * value * variance[y, x]
+    return square, product, noise, whole
+
+
+@njit(cache=True, nogil=True)
+def _shared_sums(
+    variance: np.ndarray, unusable: np.ndarray, stamps: np.ndarray, x0: np.ndarray, y0: np.ndarray, a: int, b: int
+) -> tuple[float, float]:
+    """Sums over the usable pixels that two stamps share of their product, and of that times the variance."""
+    size = stamps.shape[1]
+    product, noise = 0.0, 0.0
+    for y in range(max(y0[a], y0[b], 0), min(y0[a] + size, y0[b] + size, variance.shape[0])):
+        for x in range(max(x0[a], x0[b], 0), min(x0[a] + size, x0[b] + size, variance.shape[1])):
+            if not unusable[y, x]:
+                value = stamps[a, y - y0[a], x - x0[a]] * stamps[b, y - y0[b], x - x0[b]]
+                product += value
+                noise += value * variance[y, x]
+    return product, noise
+
+
+@njit(cache=True, nogil=True)
+def _invert(matrix: np.ndarray) -> bool:
+    """Invert a symmetric positive matrix in place by its Cholesky factor; False when it is close to singular."""
+    n = matrix.shape[0]
+    lower = np.zeros((n, n))
+    for j in range(n):
+        for i in range(j, n):
+            total = matrix[i, j]
+            for k in range(j):
+                total -= lower[i, k] * lower[j, k]
+            if i == j:
+                if total < 1e-3 * matrix[j, j]:
+                    return False
+                lower[j, j] = math.sqrt(total)
+            else:
+                lower[i, j] = total / lower[j, j]
+    inverse = np.zeros((n, n))  # of the factor
+    for j in range(n):
+        inverse[j, j] = 1.0 / lower[j, j]
+        for i in range(j + 1, n):
+            total = 0.0
+            for k in range(j, i):
+                total -= lower[i, k] * inverse[k, j]
+            inverse[i, j] = total / lower[i, i]
+    matrix[:, :] = inverse.T @ inverse
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _fit_group(normal: np.ndarray, product: np.ndarray, noise: np.ndarray, flux: np.ndarray, error: np.ndarray) -> bool:
+    """Solve one group; ``normal`` is overwritten by its inverse."""
+    if not _invert(normal):
+        return False
+    covariance = normal @ noise @ normal
+    for i in range(product.size):
+        flux[i] = np.sum(normal[i] * product)
+        error[i] = math.sqrt(max(covariance[i, i], 0.0))
+    return True
+
+
+@njit(cache=True, nogil=True)
+def fit_stamps(
+    image: np.ndarray,
+    variance: np.ndarray,
+    unusable: np.ndarray,
+    stamps: np.ndarray,
+    x0: np.ndarray,
+    y0: np.ndarray,
+    group_start: np.ndarray,
+    max_group: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Fluxes of sources from their PSF stamps, all of a group at once.
+
+    All pixels of a stamp have the same weight: weights from the variance, which rises with the signal, would make
+    the error of an imperfect PSF depend on the brightness.  The variance enters the error.
+
+    Parameters
+    ----------
+    image, variance
+        ``[y, x]``; finite where ``unusable`` is not set.
+    unusable
+        ``[y, x]`` bool: pixels left out.
+    stamps
+        ``[source, y, x]`` PSF of unit sum.
+    x0, y0
+        First column and row of each stamp in the image.
+    group_start
+        Index of the first source of each group, and one past the last source.
+    max_group
+        Larger groups are fitted source by source.
+
+    Returns
+    -------
+    flux, error
+        One a source; NaN where no pixel is usable.
+    coverage
+        Share of the sum of the squared stamp on usable pixels.
+    single
+        Bool: fitted without its neighbours.
+    """
+    n = x0.size
+    flux, error = np.full(n, np.nan), np.full(n, np.nan)
+    coverage, single = np.zeros(n), np.zeros(n, np.bool_)
+    square, product, spread = np.empty(n), np.empty(n), np.empty(n)
+    for i in range(n):
+        square[i], product[i], spread[i], whole = _own_sums(image, variance, unusable, stamps[i], x0[i], y0[i])
+        coverage[i] = square[i] / whole if whole > 0.0 else 0.0
+        if square[i] > 0.0:
+            flux[i] = product[i] / square[i]
+            error[i] = math.sqrt(spread[i]) / square[i]
+    for group in range(group_start.size - 1):
+        first, last = group_start[group], group_start[group + 1]
+        m = last - first
+        if m < 2:
+            continue
+        fitted = False
+        if m <= max_group and np.all(square[first:last] > 0.0):
+            normal, noise = np.diag(square[first:last]), np.diag(spread[first:last])
+            for i in range(m):
+                for j in range(i):
+                    both, spread_both = _shared_sums(variance, unusable, stamps, x0, y0, first + i, first + j)
+                    normal[i, j] = normal[j, i] = both
+                    noise[i, j] = noise[j, i] = spread_both
+            fitted = _fit_group(normal, product[first:last], noise, flux[first:last], error[first:last])
+        single[first:last] = not fitted
+    return flux, error, coverage, single
