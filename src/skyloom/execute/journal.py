@@ -1,0 +1,195 @@
+"""The journal of a RUN collection: what was begun and how it ended, line by line, beside the files of the run.
+
+It outlives a kill at any moment. What the registry does not know yet is found again by it, and the runner that goes
+on with a run reads in it what failed, what had no work, and from which inputs a product was made.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from lsst.daf.butler import Butler, DatasetRef, Quantum
+from lsst.resources import ResourcePath
+
+from skyloom.errors import RepositoryError
+
+from .outcome import Outcome, Status
+
+__all__ = ["Journal", "Key", "Past", "digest", "key_of"]
+
+type Key = tuple[str, ...]
+"""A quantum, whatever its id: the label of its task and the values of its data id."""
+
+_NAME = "skyloom_run.jsonl"
+
+
+def key_of(label: str, quantum: Quantum) -> Key:
+    """The key of a quantum."""
+    assert quantum.dataId is not None
+    return (label, *(str(value) for value in quantum.dataId.required_values))
+
+
+def digest(ids: Iterable[uuid.UUID]) -> str:
+    """A short fingerprint of a set of datasets."""
+    return hashlib.sha256("".join(sorted(one.hex for one in set(ids))).encode()).hexdigest()[:16]
+
+
+@dataclass
+class Past:
+    """What the journal knows of a quantum: where it began, how it ended, what it was made from."""
+
+    outputs: list[tuple[str, dict[str, Any], uuid.UUID]] = field(default_factory=list)
+    inputs: str = ""
+    status: Status | None = None
+    line: str = ""
+    written: frozenset[uuid.UUID] = frozenset()
+    registered: bool = False
+
+
+class Journal:
+    """The journal of one run, open for writing by one process.
+
+    Parameters
+    ----------
+    butler
+        Butler of the repository.
+    run
+        The RUN collection.
+
+    Raises
+    ------
+    RepositoryError
+        Raised if the repository keeps no files, or if another process is writing to this run.
+    """
+
+    def __init__(self, butler: Butler, run: str) -> None:
+        self.uri = _location(butler, run)
+        self.run = run
+        self.settings: list[dict[str, Any]] = []
+        self.quanta: dict[Key, Past] = {}
+        self._lines: list[str] = []
+        self._file: IO[str] | None = self._open() if self.uri.isLocal else None
+        if self.uri.exists():
+            self._replay(self.uri.read().decode())
+
+    @staticmethod
+    def read_settings(butler: Butler, run: str) -> list[dict[str, Any]]:
+        """The settings with which a run was begun and gone on with; none if no journal is there."""
+        uri = _location(butler, run)
+        if not uri.exists():
+            return []
+        return [event for event in _events(uri.read().decode()) if event["event"] == "settings"]
+
+    def begin(self, settings: Mapping[str, Any]) -> None:
+        """Note that the run is begun, or gone on with, under these settings."""
+        self.settings.append(dict(settings))
+        self._write({"event": "settings", **settings})
+        self.flush()
+
+    def start(self, key: Key, outputs: Sequence[DatasetRef], inputs: str) -> None:
+        """Note that a quantum is handed to a worker."""
+        listed = [(ref.datasetType.name, dict(ref.dataId.required), ref.id) for ref in outputs]
+        self.quanta[key] = Past(listed, inputs)
+        self._write({"event": "start", "key": key, "outputs": [(n, d, i.hex) for n, d, i in listed], "inputs": inputs})
+
+    def end(self, key: Key, outcome: Outcome) -> None:
+        """Note how a quantum ended."""
+        past = self.quanta[key]
+        past.status, past.line, past.written = outcome.status, outcome.line, frozenset(outcome.written)
+        written = [one.hex for one in outcome.written]
+        seconds = round(outcome.seconds, 3)
+        self._write(
+            {"event": "end", "key": key, "status": outcome.status, "line": past.line, "written": written, "s": seconds}
+        )
+
+    def drop(self, key: Key) -> None:
+        """Note that nothing is left of a quantum: its files and its registry entries are gone."""
+        self.quanta.pop(key, None)
+        self._write({"event": "drop", "key": key})
+
+    def registered(self) -> None:
+        """Note that the registry knows all that has ended so far."""
+        for past in self.quanta.values():
+            past.registered = past.registered or past.status is not None
+        self._write({"event": "registered"})
+        self.flush()
+
+    def flush(self) -> None:
+        """Bring a journal in an object store up to date; a local one always is."""
+        if self._file is None and self._lines:
+            self.uri.write("".join(self._lines).encode())
+
+    def close(self) -> None:
+        """Close the journal and let others write."""
+        self.flush()
+        if self._file is not None:
+            self._file.close()
+
+    def _open(self) -> IO[str]:
+        self.uri.dirname().mkdir()
+        file = Path(self.uri.ospath).open("a", encoding="utf-8", buffering=1)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            raise RepositoryError(
+                f"another process is running in {self.run!r}", cure="Wait for its end, or name another output."
+            ) from None
+        return file
+
+    def _write(self, event: Mapping[str, Any]) -> None:
+        line = json.dumps(event) + "\n"
+        if self._file is not None:
+            self._file.write(line)
+        else:
+            self._lines.append(line)
+
+    def _replay(self, text: str) -> None:
+        if self._file is None:
+            self._lines = text.splitlines(keepends=True)
+        elif text and not text.endswith("\n"):
+            self._file.write("\n")  # the line that was being written at the kill
+        for event in _events(text):
+            self._replay_one(event)
+
+    def _replay_one(self, event: dict[str, Any]) -> None:
+        key = tuple(event.get("key", ()))
+        match event["event"]:
+            case "settings":
+                self.settings.append({name: value for name, value in event.items() if name != "event"})
+            case "start":
+                outputs = [(name, data_id, uuid.UUID(one)) for name, data_id, one in event["outputs"]]
+                self.quanta[key] = Past(outputs, event["inputs"])
+            case "end":
+                past = self.quanta[key]
+                past.status, past.line = Status(event["status"]), event["line"]
+                past.written = frozenset(uuid.UUID(one) for one in event["written"])
+            case "drop":
+                self.quanta.pop(key, None)
+            case "registered":
+                for past in self.quanta.values():
+                    past.registered = past.registered or past.status is not None
+
+
+def _location(butler: Butler, run: str) -> ResourcePath:
+    """Place of the journal of a run: in its folder, in the first store of the repository that keeps files."""
+    for root in butler.get_datastore_roots().values():
+        if root is not None:
+            return root.join(run, forceDirectory=True).join(_NAME)
+    raise RepositoryError("the repository keeps no files", cure="Make it with `skyloom init`.")
+
+
+def _events(text: str) -> Iterable[dict[str, Any]]:
+    """The events of a journal; a line that was cut off by a kill is passed over."""
+    for line in text.splitlines():
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            continue

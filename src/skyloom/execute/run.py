@@ -1,0 +1,233 @@
+"""Run a pipeline from its first step to its last."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+
+from lsst.daf.butler import Butler
+from lsst.pipe.base import Pipeline
+
+from skyloom.errors import RepositoryError
+
+from .between import prepare_sky
+from .graph import Step, build_graph, split_steps, write_init_outputs
+from .journal import Journal
+from .pool import WorkerPool
+from .progress import Reporter, Silence
+from .register import Registrar
+from .runs import choose_run, join_chain, runs_of, settings_of
+from .step import StepRun
+from .summary import RunSummary
+
+__all__ = ["RunRequest", "run_pipeline"]
+
+type Between = Callable[[Butler, str, Sequence[str], str], str]
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What to run on what.
+
+    Parameters
+    ----------
+    repository
+        Root of the repository.
+    pipeline
+        The pipeline, with all changes to its settings.
+    name
+        Its name, for the record.
+    inputs
+        Input collections.
+    output
+        Output chain.
+    where
+        Query that limits the data ids.
+    instrument
+        Name of the instrument.
+    steps
+        Labels of steps, subsets or tasks to run; all when empty.
+    skymap
+        Name of the sky map, made where it does not exist when the first step on the sky comes; see `prepare_sky`.
+    processes
+        Number of workers.
+    retry
+        Whether what failed or had no work is tried again.
+    between
+        Called before the first step on the sky: brings the regions up to date and gives the name of the sky map.
+    """
+
+    repository: str
+    pipeline: Pipeline
+    name: str
+    inputs: Sequence[str]
+    output: str
+    instrument: str
+    where: str = ""
+    steps: Sequence[str] = ()
+    skymap: str = ""
+    processes: int = 1
+    retry: bool = False
+    between: Between = field(default=prepare_sky)
+
+
+def run_pipeline(request: RunRequest, reporter: Reporter | None = None) -> RunSummary:
+    """Run the steps of a pipeline, or go on with a run that was stopped.
+
+    Parameters
+    ----------
+    request
+        What to run.
+    reporter
+        Takes in the progress.
+
+    Returns
+    -------
+    RunSummary
+        Counts and failures.
+
+    Raises
+    ------
+    SkyloomError
+        Raised if the run cannot begin: an unknown label, an output that is in use.
+    KeyboardInterrupt
+        Raised on Ctrl-C and on SIGTERM, after what was complete has been registered.
+    """
+    reporter = reporter or Silence()
+    butler = Butler.from_config(request.repository, writeable=True)
+    steps = split_steps(request.pipeline, request.steps)
+    journal = _open_journal(butler, request)
+    summary = RunSummary(journal.run, request.output)
+    modules = {node.task_class_name.rpartition(".")[0] for step in steps for node in step.graph.tasks.values()}
+    try:
+        with (
+            _terminate_as_interrupt(),
+            WorkerPool(
+                request.repository, butler.dimensions.dimensionConfig, request.processes, sorted(modules)
+            ) as pool,
+        ):
+            runner = _Runner(butler, request, journal, pool, reporter, summary)
+            runner.begin()
+            runner.run_steps(steps)
+    finally:
+        journal.close()
+        reporter.close()
+    return summary
+
+
+class _Runner:
+    """The state of a run that outlives its steps."""
+
+    def __init__(
+        self,
+        butler: Butler,
+        request: RunRequest,
+        journal: Journal,
+        pool: WorkerPool,
+        reporter: Reporter,
+        summary: RunSummary,
+    ) -> None:
+        self._butler, self._request, self._journal = butler, request, journal
+        self._pool, self._reporter, self._summary = pool, reporter, summary
+        self._registrar = Registrar(butler, request.repository, journal)
+        self._skymap: str | None = None
+
+    def begin(self) -> None:
+        """Put in order what an earlier call left in the same run."""
+        begun = self._registrar.recover()
+        if begun:
+            self._reporter.note(f"an earlier call was stopped in {begun} quanta: they are made anew")
+
+    def run_steps(self, steps: Sequence[Step]) -> None:
+        """Run the steps one after the other; where no frame came through, those on the sky are left out."""
+        for step in steps:
+            if step.on_sky and self._skymap is None and not self._prepare_sky():
+                continue
+            self.run_step(step)
+
+    def _prepare_sky(self) -> bool:
+        request = self._request
+        try:
+            self._skymap = request.between(self._butler, request.skymap, self._collections(), request.instrument)
+        except RepositoryError as error:
+            self._note(f"no step on the sky: {error}")
+            self._summary.stopped = True
+            return False
+        self._reporter.note(f"sky map {self._skymap!r}, regions from the fitted frames")
+        return True
+
+    def _note(self, text: str) -> None:
+        self._summary.notes.append(text)
+        self._reporter.note(text)
+
+    def _collections(self) -> list[str]:
+        return [*runs_of(self._butler, self._request.output), *self._request.inputs]
+
+    def run_step(self, step: Step) -> None:
+        """Build the graph of a step and execute it."""
+        request = self._request
+        graph = build_graph(
+            self._butler,
+            step.graph,
+            where=_where(request, self._skymap if step.on_sky else None),
+            inputs=[one for one in self._collections() if one != self._summary.run],
+            run=self._summary.run,
+            output=request.output,
+        )
+        if not len(graph):
+            self._note(f"step {step.label}: no data for any of its tasks")
+            return
+        write_init_outputs(self._butler, graph)
+        runner = StepRun(
+            self._butler,
+            graph,
+            journal=self._journal,
+            registrar=self._registrar,
+            pool=self._pool,
+            reporter=self._reporter,
+            summary=self._summary,
+            retry=request.retry,
+        )
+        self._reporter.begin(step.label, runner.totals())
+        runner.execute()
+
+
+def _open_journal(butler: Butler, request: RunRequest) -> Journal:
+    """The journal of the run to write to, which is registered at the head of its chain."""
+    settings = settings_of(request.name, request.pipeline.to_graph(), request.inputs, request.where)
+    run, _ = choose_run(butler, request.output, settings)
+    journal = Journal(butler, run)
+    join_chain(butler, request.output, run, request.inputs)
+    journal.begin(settings)
+    return journal
+
+
+def _where(request: RunRequest, skymap: str | None) -> str:
+    """The query of a step: the user's, limited to the instrument and, on the sky, to the sky map."""
+    limits = {"instrument": request.instrument} | ({"skymap": skymap} if skymap is not None else {})
+    for name, value in limits.items():
+        if "'" in value:
+            raise RepositoryError(f"the name of the {name}, {value!r}, holds a quotation mark")
+    terms = [f"{name} = '{value}'" for name, value in limits.items()]
+    return " AND ".join([*terms, f"({request.where})"] if request.where else terms)
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does."""
+
+    def interrupt(_signum: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

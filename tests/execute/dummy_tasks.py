@@ -1,0 +1,95 @@
+# ruff: noqa: N802, N803
+"""Tasks of a toy pipeline: doubled numbers, their sum, a copy on the sky. A switch file says what goes wrong."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import lsst.pipe.base as pb
+from lsst.pex.config import Field
+from lsst.pipe.base import connectionTypes as ct
+
+from skyloom.errors import AstrometryError
+from skyloom.tasks.failure import FrameFailure
+
+
+class DoubleConnections(pb.PipelineTaskConnections, dimensions=("instrument", "detector")):
+    number = ct.Input(doc="n", name="number", storageClass="StructuredDataDict", dimensions=("instrument", "detector"))
+    doubled = ct.Output(doc="2n", name="doubled", storageClass="StructuredDataDict", dimensions=number.dimensions)
+    extra = ct.Output(doc="x", name="extra", storageClass="StructuredDataDict", dimensions=number.dimensions)
+
+
+class DoubleConfig(pb.PipelineTaskConfig, pipelineConnections=DoubleConnections):
+    factor = Field[float](doc="factor", default=2.0)
+
+
+class DoubleTask(pb.PipelineTask):
+    ConfigClass = DoubleConfig
+    _DefaultName = "double"
+
+    def runQuantum(self, butlerQC: Any, inputRefs: Any, outputRefs: Any) -> None:
+        number = butlerQC.get(inputRefs.number)
+        switch = Path(number["switch"])
+        way = switch.read_text() if switch.exists() else ""
+        self.log.info("value %s", number["value"])
+        if way == "no work":
+            raise pb.NoWorkFound("nothing in it")
+        butlerQC.put({"value": number["value"] * self.config.factor}, outputRefs.doubled)
+        if way == "kill":
+            os.kill(os.getpid(), 9)
+        if way == "runtime":
+            raise RuntimeError("out of the blue")
+        if way == "frame":
+            error = FrameFailure(AstrometryError("no match", n_tried=3))
+            error.__cause__ = error.error
+            raise pb.AnnotatedPartialOutputsError.annotate(error, self, log=self.log) from error
+        if way == "sleep":
+            time.sleep(60)
+        butlerQC.put({"value": 1.0}, outputRefs.extra)
+
+
+class SumConnections(pb.PipelineTaskConnections, dimensions=("instrument",)):
+    doubled = ct.Input(
+        doc="2n",
+        name="doubled",
+        storageClass="StructuredDataDict",
+        dimensions=("instrument", "detector"),
+        multiple=True,
+        deferLoad=True,
+    )
+    total = ct.Output(doc="sum", name="total", storageClass="StructuredDataDict", dimensions=("instrument",))
+
+
+class SumConfig(pb.PipelineTaskConfig, pipelineConnections=SumConnections):
+    pass
+
+
+class SumTask(pb.PipelineTask):
+    ConfigClass = SumConfig
+    _DefaultName = "sum"
+
+    def run(self, doubled: list[Any]) -> pb.Struct:
+        values = {str(handle.dataId["detector"]): handle.get()["value"] for handle in doubled}
+        return pb.Struct(total={"values": values, "sum": sum(values.values())})
+
+
+class TileConnections(pb.PipelineTaskConnections, dimensions=("skymap", "tract")):
+    total = ct.Input(
+        doc="sum", name="total", storageClass="StructuredDataDict", dimensions=("instrument",), multiple=True
+    )
+    tile = ct.Output(doc="tile", name="tile", storageClass="StructuredDataDict", dimensions=("skymap", "tract"))
+
+
+class TileConfig(pb.PipelineTaskConfig, pipelineConnections=TileConnections):
+    pass
+
+
+class TileTask(pb.PipelineTask):
+    ConfigClass = TileConfig
+    _DefaultName = "tile"
+
+    def run(self, total: list[Any]) -> pb.Struct:
+        return pb.Struct(tile={"sum": sum(one["sum"] for one in total)})
