@@ -214,6 +214,10 @@ class Camera:
         description = self.description_of(detector_id)
         return make_detector(self.description, description, self.frames, visit=visit, header=header, file=file)
 
+    def bias_levels(self, detector_id: int) -> dict[str, float]:
+        """Nominal bias in ADU by amplifier name, for detectors with neither overscan nor bias frames."""
+        return {amplifier.name: amplifier.bias_level for amplifier in self.description_of(detector_id).amplifiers}
+
     def raw_shape(self, detector_id: int) -> tuple[int, int]:
         """Rows and columns of a detector's raw image."""
         return raw_shape(self.description_of(detector_id))

@@ -80,6 +80,8 @@ class AmplifierDescription(_Part):
     """ADU above the bias."""
     suspect_level: float = math.nan
     """ADU above the bias up to which the response is trusted; not a number: as far as saturation."""
+    bias_level: Annotated[float, Field(ge=0)] = 0.0
+    """ADU to take off where there is neither overscan nor a bias frame."""
     gain_keyword: str | None = None
     """Header keyword that overrides `gain`, where the header has it."""
     read_noise_keyword: str | None = None
