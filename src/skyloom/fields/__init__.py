@@ -1,1 +1,0 @@
-"""Smooth functions over a box."""
