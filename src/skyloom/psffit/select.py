@@ -1,0 +1,213 @@
+"""The stars that may shape the PSF: bright, clean, alone, and in the clump of the smallest resolved sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from skyloom.catalog.columns import flag_column, float_column
+from skyloom.errors import NoSourcesError, PsfError
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+__all__ = ["SelectionSettings", "select_psf_stars", "single_pixel_sources"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionSettings:
+    """What makes a source a PSF star."""
+
+    signal_to_noise_min: float = 50.0
+    """Stars are taken above this signal-to-noise ratio of their aperture flux, where there are enough of them."""
+    signal_to_noise_floor: float = 20.0
+    """The cut is lowered as far as this while fewer than `n_wanted` sources pass."""
+    n_wanted: int = 30
+    n_min: int = 3
+    """Fewer selected stars than this raise `PsfError`."""
+    n_max: int = 200
+    """Of more stars the brightest are kept."""
+    width_min: float = 0.5
+    """Smallest width believed, in pixels: the root mean second moment, not the FWHM."""
+    width_max: float = 15.0
+    window: float = 0.07
+    """Half width of the window that searches the clump of sizes, as a fraction of the size."""
+    width_tolerance: float = 0.15
+    """No star deviates by more than this fraction from the clump."""
+    n_sigma: float = 3.0
+    """Stars deviate by no more than this many robust standard deviations from the clump."""
+    peak_fraction_max: float = 0.5
+    """Sources with more of their 3-pixel aperture flux in one pixel are hot pixels or cosmic rays, not stars."""
+    neighbour_radius: float = 6.0
+    """Stars have no neighbour within this radius, in units of the width of the clump, ..."""
+    neighbour_flux_fraction: float = 0.03
+    """... that has more than this fraction of their flux."""
+    flux_column: str = "aperture_flux_6_0"
+    bad_flags: tuple[str, ...] = (
+        "flag_edge",
+        "flag_saturated",
+        "flag_interpolated_center",
+        "flag_bad",
+        "flag_no_data",
+        "flag_cosmic_ray",
+        "flag_centroid",
+        "flag_shape",
+    )
+
+
+def select_psf_stars(table: Table, settings: SelectionSettings | None = None) -> np.ndarray:
+    """Find the stars among the measured sources of one frame.
+
+    The sizes of stars crowd at one value, up to the slow change of the PSF over the frame; galaxies lie above it,
+    hot pixels and cosmic rays below.  The clump is the window of relative width ``2 * window`` that holds most of
+    the bright clean sources; its members are then clipped about a plane in x and y.
+
+    Parameters
+    ----------
+    table
+        Sources with ``x``, ``y``, ``ixx``, ``iyy``, ``ixy``, the flux column and its error, ``peak_value``,
+        ``aperture_flux_3_0`` and the flags.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``bool[n]``.
+
+    Raises
+    ------
+    NoSourcesError
+        If the table is empty or holds no bright clean source.
+    PsfError
+        If fewer than ``n_min`` sources share a size.
+    """
+    settings = settings or SelectionSettings()
+    if len(table) == 0:
+        raise NoSourcesError(
+            "No source was detected.", cure="Check the exposure and the detection threshold.", n_sources=0
+        )
+    width = _width(table)
+    clean = _clean(table, width, settings)
+    bright = clean & _bright(table, clean, settings)
+    if not bright.any():
+        raise NoSourcesError(
+            f"None of {len(table)} sources ({int(clean.sum())} clean) reaches a signal-to-noise ratio of "
+            f"{settings.signal_to_noise_floor:g}.",
+            cure="Lower signal_to_noise_floor, or leave this frame out.",
+            n_sources=len(table),
+            n_clean=int(clean.sum()),
+        )
+    stars, centre = _clump(table, width, bright, settings)
+    stars &= ~_crowded(table, stars, centre, settings)
+    if stars.sum() < settings.n_min:
+        raise PsfError(
+            f"Only {int(stars.sum())} stars for the PSF among {len(table)} sources ({int(bright.sum())} bright and "
+            f"clean); {settings.n_min} are needed.",
+            cure="Lower signal_to_noise_floor or n_min, or leave this frame out.",
+            n_sources=len(table),
+            n_bright=int(bright.sum()),
+            n_stars=int(stars.sum()),
+        )
+    return _brightest(table, stars, settings)
+
+
+def single_pixel_sources(table: Table, settings: SelectionSettings | None = None) -> np.ndarray:
+    """Sources that hold more of their flux in one pixel than any PSF that the optics could make, ``bool[n]``.
+
+    The central pixel of a centred Gaussian with a FWHM of 1.2 pixels holds 45 % of its flux.
+    """
+    settings = settings or SelectionSettings()
+    flux = float_column(table, "aperture_flux_3_0")
+    with np.errstate(invalid="ignore"):
+        return np.asarray(float_column(table, "peak_value") > settings.peak_fraction_max * flux)
+
+
+def _width(table: Table) -> np.ndarray:
+    """Root mean second moment of each source, pixels; NaN where it is not positive."""
+    square = 0.5 * (float_column(table, "ixx") + float_column(table, "iyy"))
+    return np.sqrt(np.where(square > 0, square, np.nan))
+
+
+def _clean(table: Table, width: np.ndarray, settings: SelectionSettings) -> np.ndarray:
+    """Sources with a believable width, no bad flag, and more than one pixel."""
+    good = np.isfinite(width) & (width >= settings.width_min) & (width <= settings.width_max)
+    for name in settings.bad_flags:
+        good &= ~flag_column(table, name)
+    return np.asarray(good & ~single_pixel_sources(table, settings))
+
+
+def _bright(table: Table, clean: np.ndarray, settings: SelectionSettings) -> np.ndarray:
+    """Sources above the signal-to-noise cut, which is lowered to let ``n_wanted`` pass."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = float_column(table, settings.flux_column) / float_column(table, f"{settings.flux_column}_err")
+    ratio = np.where(clean & np.isfinite(ratio), ratio, -np.inf)
+    ranked = np.sort(ratio)[::-1]
+    wanted = ranked[min(settings.n_wanted, ranked.size) - 1]
+    cut = np.clip(wanted, settings.signal_to_noise_floor, settings.signal_to_noise_min)
+    return np.asarray(ratio >= cut)
+
+
+def _clump(
+    table: Table, width: np.ndarray, bright: np.ndarray, settings: SelectionSettings
+) -> tuple[np.ndarray, float]:
+    """Members of the size clump, ``bool[n]``, and its central width."""
+    centre = _densest_width(width[bright], settings.window)
+    expected = np.full(width.size, centre)
+    tolerance = settings.width_tolerance
+    members = bright & (np.abs(width / centre - 1) < tolerance)
+    for _ in range(5):
+        if members.sum() < 2:
+            break
+        expected = _smooth_width(table, width, members)
+        deviation = width / expected - 1
+        # A few stars that agree by chance must not throw out the others: hence the floor and the small-sample term.
+        spread = 1.4826 * np.median(np.abs(deviation[members])) * (1 + 4 / members.sum())
+        limit = np.clip(settings.n_sigma * spread, 0.03, tolerance)
+        members = bright & (np.abs(deviation) < limit)
+    return members, centre
+
+
+def _densest_width(widths: np.ndarray, window: float) -> float:
+    """Median of the widths in the most populous window of constant relative width; ties go to the smaller width."""
+    ordered = np.sort(widths)
+    last = np.searchsorted(ordered, ordered * (1 + window) / (1 - window), side="right")
+    count = last - np.arange(ordered.size)
+    start = int(np.argmax(count))
+    return float(np.median(ordered[start : last[start]]))
+
+
+def _smooth_width(table: Table, width: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """Width that a star at each source's place should have: a plane through many members, the median of few."""
+    if members.sum() < 12:
+        return np.full(width.size, np.median(width[members]))
+    x, y = float_column(table, "x"), float_column(table, "y")
+    terms = np.stack([np.ones_like(x), x - x[members].mean(), y - y[members].mean()], axis=1)
+    plane, *_ = np.linalg.lstsq(terms[members], width[members], rcond=None)
+    expected: np.ndarray = terms @ plane
+    return np.asarray(np.maximum(expected, 0.3 * float(np.median(width[members]))))
+
+
+def _crowded(table: Table, stars: np.ndarray, width: float, settings: SelectionSettings) -> np.ndarray:
+    """Stars with a neighbour that is too near for its brightness, ``bool[n]``."""
+    x, y, flux = float_column(table, "x"), float_column(table, "y"), float_column(table, settings.flux_column)
+    # A hot pixel beside a star is masked in its stamp, and does not make it a blend.
+    placed = np.flatnonzero(np.isfinite(x) & np.isfinite(y) & ~single_pixel_sources(table, settings))
+    tree = KDTree(np.stack([x[placed], y[placed]], axis=1))
+    crowded = np.zeros(len(table), dtype=bool)
+    for star in np.flatnonzero(stars):
+        near = placed[tree.query_ball_point([x[star], y[star]], settings.neighbour_radius * width)]
+        others = flux[near[near != star]]
+        crowded[star] = bool(np.any(others > settings.neighbour_flux_fraction * flux[star]))
+    return crowded
+
+
+def _brightest(table: Table, stars: np.ndarray, settings: SelectionSettings) -> np.ndarray:
+    """The brightest ``n_max`` of the stars."""
+    if stars.sum() <= settings.n_max:
+        return stars
+    flux = np.where(stars, float_column(table, settings.flux_column), -np.inf)
+    kept = np.zeros_like(stars)
+    kept[np.argsort(-flux, kind="stable")[: settings.n_max]] = True
+    return kept
