@@ -1,0 +1,17 @@
+"""Mark pixels that are not numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["mark_not_a_number"]
+
+
+def mark_not_a_number(image: np.ndarray, variance: np.ndarray, bits: np.ndarray, bit: int, *, allowed: int = 0) -> int:
+    """Set ``bit`` where image or variance (``[y, x]``) is not finite, and return how many pixels that were.
+
+    Pixels that have any of the ``allowed`` bits are neither marked nor counted.
+    """
+    found = ~(np.isfinite(image) & np.isfinite(variance)) & ((bits & allowed) == 0)
+    bits[found] |= bit
+    return int(np.count_nonzero(found))

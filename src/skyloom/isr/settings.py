@@ -1,0 +1,59 @@
+"""What instrument signature removal does, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = ["InterpolationSettings", "IsrSettings", "OverscanMethod", "OverscanSettings"]
+
+OverscanMethod = Literal["MEDIAN_PER_ROW", "MEAN_PER_ROW", "SPLINE", "MEDIAN", "MEAN", "NONE"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverscanSettings:
+    """How the level of one overscan region is found."""
+
+    method: OverscanMethod = "MEDIAN_PER_ROW"
+    """A level for each row (median or clipped mean), a robust spline through the rows, one level for the whole
+    region, or none at all."""
+    skip_leading: int = 0
+    """Columns next to the data to leave out: they hold charge that was transferred late."""
+    skip_trailing: int = 0
+    """Columns at the far side to leave out."""
+    max_deviation_adu: float = 1000.0
+    """Pixels farther from the median of the region are no overscan (bleeds, cosmic rays in the register)."""
+    spline_knots: int = 16
+    """Groups of rows whose medians a SPLINE runs through."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterpolationSettings:
+    """Which unusable pixels receive a value from their neighbours."""
+
+    planes: tuple[str, ...] = ("BAD", "UNMASKEDNAN")
+    """Pixels with one of these planes; empty for no interpolation."""
+    max_run: int = 16
+    """Longest run of unusable pixels to bridge; what is wider both ways becomes NO_DATA."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IsrSettings:
+    """Which corrections a raw frame goes through.
+
+    A calibration may be used where there is one (None), required (True), or left out (False).
+    """
+
+    use_bias: bool | None = None
+    use_dark: bool | None = None
+    use_flat: bool | None = None
+    use_defects: bool | None = None
+    serial_overscan: OverscanSettings = field(default_factory=OverscanSettings)
+    parallel_overscan: OverscanSettings = field(default_factory=lambda: OverscanSettings(method="NONE"))
+    grow_saturated: int = 1
+    """Radius in pixels (city-block) by which saturated areas grow."""
+    measured_read_noise: bool = True
+    """Take the read noise from the overscan where there is one; else the camera's."""
+    flat_minimum: float = 0.1
+    """Pixels whose relative response is below this are bad."""
+    interpolation: InterpolationSettings = field(default_factory=InterpolationSettings)
