@@ -1,0 +1,199 @@
+"""A `CoaddPsf` on disk: one table of inputs and one array of coefficients, however many inputs there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import pydantic
+from lsst.images import Box
+from lsst.images._concrete_bounds import BoundsSerializationModel
+from lsst.images._transforms import SkyProjectionSerializationModel
+from lsst.images.psfs import GaussianPointSpreadFunction, PiffWrapper, PointSpreadFunction
+from lsst.images.serialization import (
+    ArchiveTree,
+    ArrayReferenceModel,
+    InlineArrayModel,
+    InputArchive,
+    InvalidParameterError,
+    OutputArchive,
+    TableModel,
+)
+from numpy.typing import NDArray
+
+from skyloom.psf import CoaddPsf, CoaddPsfComponent, PixelGridPsf, polynomial_terms
+from skyloom.psf.schema import SCHEMA_URL_BASE
+
+from .spans import SpanSet
+
+__all__ = ["CoaddPsfModel", "serialize_coadd_psf"]
+
+_PIXEL_GRID, _GAUSSIAN = 0, 1
+_BOX_FIELDS = [(name, np.int32) for name in ("x0", "x1", "y0", "y1")]
+_INPUT_DTYPE = np.dtype(
+    [
+        ("visit", np.int64),
+        ("detector", np.int32),
+        ("weight", np.float64),
+        ("kind", np.int32),
+        ("size", np.int32),
+        ("order", np.int32),
+        ("first", np.int64),
+        ("spans", np.int64),
+        *_BOX_FIELDS,
+        *[(f"psf_{name}", kind) for name, kind in _BOX_FIELDS],
+    ]
+)
+_INPUT_TEXTS = {
+    "visit": "Visit of the input.",
+    "detector": "Detector of the input.",
+    "weight": "Weight of the input's pixels in the mean.",
+    "kind": "Kind of its PSF: 0 pixel grid, 1 round Gaussian.",
+    "size": "Side of its PSF's stamps, px.",
+    "order": "Order of its pixel grid's polynomials.",
+    "first": "First of its numbers in the coefficients: [term, y, x], or the Gaussian's sigma.",
+    "spans": "Number of runs of its valid pixels; -1 where all of its box is valid.",
+    "x0": "Its box on its own pixels: first column.",
+    "x1": "One past the last column.",
+    "y0": "First row.",
+    "y1": "One past the last row.",
+    "psf_x0": "Box in which its PSF was fitted: first column.",
+    "psf_x1": "One past the last column.",
+    "psf_y0": "First row.",
+    "psf_y1": "One past the last row.",
+}
+_SPAN_DTYPE = np.dtype([("y", np.int32), ("x0", np.int32), ("x1", np.int32)])
+
+
+class CoaddPsfModel[P: pydantic.BaseModel](ArchiveTree):
+    """A `CoaddPsf` on disk."""
+
+    SCHEMA_NAME: ClassVar[str] = "skyloom_coadd_psf"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+    MIN_READ_VERSION: ClassVar[int] = 1
+    SCHEMA_URL_BASE: ClassVar[str] = SCHEMA_URL_BASE
+    PUBLIC_TYPE: ClassVar[type] = CoaddPsf
+
+    projection: SkyProjectionSerializationModel[P] = pydantic.Field(description="Sky projection of the coadd.")
+    bounds: BoundsSerializationModel = pydantic.Field(description="Where the PSF holds.")
+    inputs: TableModel = pydantic.Field(description="One row an input.")
+    projections: list[SkyProjectionSerializationModel[P]] = pydantic.Field(
+        description="Sky projection of each input's own pixels."
+    )
+    coefficients: ArrayReferenceModel | InlineArrayModel = pydantic.Field(
+        description="Numbers of all inputs' PSFs, one after the other."
+    )
+    spans: TableModel = pydantic.Field(description="Runs of valid pixels of all inputs: y, x0, x1 (exclusive).")
+
+    def deserialize(self, archive: InputArchive[Any], **kwargs: Any) -> CoaddPsf:
+        """Read the PSF.
+
+        Raises
+        ------
+        lsst.images.serialization.InvalidParameterError
+            If any parameter is given: a PSF is read whole.
+        """
+        if kwargs:
+            raise InvalidParameterError(f"Unrecognized parameters for CoaddPsf: {set(kwargs)}.")
+        rows = archive.get_structured_array(self.inputs)
+        spans = archive.get_structured_array(self.spans)
+        coefficients = archive.get_array(self.coefficients)
+        counts = np.maximum(rows["spans"], 0)
+        starts = np.cumsum(counts) - counts
+        components = [
+            CoaddPsfComponent(
+                visit=int(row["visit"]),
+                detector=int(row["detector"]),
+                weight=float(row["weight"]),
+                psf=_read_psf(row, coefficients),
+                projection=projection.deserialize(archive),
+                bbox=_read_box(row, ""),
+                valid=None if row["spans"] < 0 else _read_spans(spans[start : start + row["spans"]]),
+            )
+            for row, projection, start in zip(rows, self.projections, starts, strict=True)
+        ]
+        return CoaddPsf(components, self.projection.deserialize(archive), self.bounds.deserialize())
+
+
+def serialize_coadd_psf(psf: CoaddPsf, archive: OutputArchive[Any]) -> CoaddPsfModel[Any]:
+    """Write a coadd's PSF to an archive.
+
+    Raises
+    ------
+    TypeError
+        If an input's PSF is neither a pixel grid nor a Gaussian, or its valid region is not a `SpanSet`.
+    """
+    rows = np.empty(len(psf.components), _INPUT_DTYPE)
+    numbers: list[NDArray[np.float64]] = []
+    spans: list[SpanSet] = []
+    first = 0
+    for row, part in zip(rows, psf.components, strict=True):
+        kind, order, own = _psf_numbers(part.psf)
+        row["visit"], row["detector"], row["weight"] = part.visit, part.detector, part.weight
+        row["kind"], row["order"], row["size"] = kind, order, part.psf.kernel_bbox.x.size
+        row["first"], row["spans"] = first, -1
+        _write_box(row, "", part.bbox)
+        _write_box(row, "psf_", part.psf.bounds.bbox)
+        if part.valid is not None:
+            if not isinstance(part.valid, SpanSet):
+                raise TypeError(f"A valid region must be a SpanSet to be written; got {type(part.valid).__name__}.")
+            row["spans"] = len(part.valid)
+            spans.append(part.valid)
+        numbers.append(own)
+        first += len(own)
+    return CoaddPsfModel[Any].model_construct(
+        projection=archive.serialize_direct("projection", psf.projection.serialize),
+        bounds=psf.bounds.serialize(),
+        inputs=archive.add_structured_array(rows, name="inputs", descriptions=_INPUT_TEXTS),
+        projections=[
+            archive.serialize_direct(f"projections/{place}", part.projection.serialize)
+            for place, part in enumerate(psf.components)
+        ],
+        coefficients=archive.add_array(np.concatenate(numbers), name="coefficients"),
+        spans=archive.add_structured_array(_stack_spans(spans), name="spans"),
+    )
+
+
+def _psf_numbers(psf: PointSpreadFunction) -> tuple[int, int, NDArray[np.float64]]:
+    """Kind, order and numbers of an input's PSF."""
+    if isinstance(psf, PiffWrapper):
+        psf = PixelGridPsf.from_piff(psf)
+    if isinstance(psf, PixelGridPsf):
+        return _PIXEL_GRID, psf.order, psf.coefficients.ravel()
+    if isinstance(psf, GaussianPointSpreadFunction):
+        return _GAUSSIAN, 0, np.array([psf.sigma])
+    raise TypeError(f"A coadd's inputs must have pixel-grid or Gaussian PSFs to be written; got {type(psf).__name__}.")
+
+
+def _read_psf(row: np.void, coefficients: NDArray[np.float64]) -> PointSpreadFunction:
+    """An input's PSF from its row."""
+    first, size, order = int(row["first"]), int(row["size"]), int(row["order"])
+    bounds = _read_box(row, "psf_")
+    if row["kind"] == _GAUSSIAN:
+        return GaussianPointSpreadFunction(float(coefficients[first]), bounds, size)
+    terms = len(polynomial_terms(order))
+    grids = coefficients[first : first + terms * size * size].astype(np.float64)
+    return PixelGridPsf(grids.reshape(terms, size, size), order=order, bounds=bounds)
+
+
+def _write_box(row: np.void, prefix: str, box: Box) -> None:
+    row[prefix + "x0"], row[prefix + "x1"] = box.x.start, box.x.stop
+    row[prefix + "y0"], row[prefix + "y1"] = box.y.start, box.y.stop
+
+
+def _read_box(row: np.void, prefix: str) -> Box:
+    x0, x1, y0, y1 = (int(row[prefix + name]) for name, _ in _BOX_FIELDS)
+    return Box.factory[y0:y1, x0:x1]
+
+
+def _read_spans(rows: NDArray[np.void]) -> SpanSet:
+    return SpanSet(rows["y"], rows["x0"], rows["x1"])
+
+
+def _stack_spans(parts: Sequence[SpanSet]) -> NDArray[np.void]:
+    table = np.empty(sum(len(part) for part in parts), _SPAN_DTYPE)
+    for name in cast(tuple[str, ...], _SPAN_DTYPE.names):
+        if parts:
+            table[name] = np.concatenate([getattr(part, name) for part in parts])
+    return table
