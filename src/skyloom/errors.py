@@ -6,7 +6,7 @@ failures of that quantum alone.  All others stop the command that raised them.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 __all__ = [
     "AstrometryError",
@@ -103,6 +103,8 @@ class FrameError(SkyloomError):
     """One frame cannot be processed; others can."""
 
     code = "FRAME"
+    partial: Any = None
+    """What had been obtained before the failure, where a recipe of several stages raised it."""
 
 
 class BadFrameError(FrameError):

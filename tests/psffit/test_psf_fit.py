@@ -8,7 +8,7 @@ from star_field import StarField, constant_moffat, linear_moffat, star_field
 
 from skyloom.errors import PsfError
 from skyloom.images import bitmask
-from skyloom.kernels.moments import adaptive_moments
+from skyloom.kernels.moments import shapes
 from skyloom.psffit import PsfFit, PsfFitSettings, fit_psf, select_psf_stars
 from skyloom.psffit.solve import PixelBasis, polynomial_terms, raw_pixel_coefficients
 
@@ -35,7 +35,8 @@ def _errors(field: StarField, fit: PsfFit) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _radius(stamp: np.ndarray, half: int) -> float:
-    xx, yy, xy = adaptive_moments(stamp, half, half, 1.7)
+    middle = np.array([float(half)])
+    xx, yy, xy = shapes(stamp, np.zeros_like(stamp), middle, middle, 1.7, 2.0)[0][0]
     return float((xx * yy - xy**2) ** 0.25)
 
 

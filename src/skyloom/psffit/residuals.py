@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skyloom.kernels.moments import adaptive_moments
+from skyloom.kernels.moments import shapes
 
 from .settings import PsfResiduals
 
@@ -41,9 +41,12 @@ def star_residuals(
 
 
 def _moments(stamps: np.ndarray, centre: tuple[np.ndarray, np.ndarray], width: float) -> np.ndarray:
-    """Adaptive Ixx, Iyy, Ixy a stamp, ``[star, 3]``."""
-    rows = [adaptive_moments(stamp, x, y, width) for stamp, x, y in zip(stamps, *centre, strict=True)]
-    return np.array(rows, dtype=np.float64).reshape(-1, 3)
+    """Adaptive Ixx, Iyy, Ixy a stamp, ``[star, 3]``; NaN where no Gaussian matches."""
+    moments = np.empty((len(stamps), 3))
+    for i, stamp in enumerate(stamps):
+        at_x, at_y = centre[0][i : i + 1], centre[1][i : i + 1]
+        moments[i] = shapes(stamp, np.zeros_like(stamp), at_x, at_y, width, 2.0)[0][0]
+    return moments
 
 
 def _determinant(moments: np.ndarray) -> np.ndarray:

@@ -1,0 +1,50 @@
+"""`CalibratedFrame`: what the single-frame recipe yields, filled stage by stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+    from lsst.images import BackgroundMap
+
+    from skyloom.astrometry import AstrometricSolution
+    from skyloom.images.exposure import Exposure
+    from skyloom.images.footprints import FootprintSet
+    from skyloom.images.photo_calib import PhotoCalib
+    from skyloom.photometry import ApertureCorrection, ZeroPoint
+    from skyloom.psffit import PsfFit
+
+__all__ = ["CalibratedFrame"]
+
+
+@dataclass(kw_only=True, eq=False)
+class CalibratedFrame:
+    """One calibrated frame; after a failure, what had been obtained before it.
+
+    Attributes are None until their stage has run.
+    """
+
+    exposure: Exposure
+    """Modified in place as the stages go."""
+    stage: str = ""
+    """The stage that ran last, or failed."""
+    background: BackgroundMap | None = None
+    """The sky that was subtracted, in the unit of the pixels."""
+    psf_stars: Table | None = None
+    """Bright sources of the first pass; once the PSF is final, its candidate stars."""
+    psf_stars_footprints: FootprintSet | None = None
+    psf_fit: PsfFit | None = None
+    stars: Table | None = None
+    """All sources, measured with the PSF."""
+    stars_footprints: FootprintSet | None = None
+    aperture_corrections: dict[str, ApertureCorrection] = field(default_factory=dict)
+    astrometry: AstrometricSolution | None = None
+    astrometry_matches: Table | None = None
+    zero_point: ZeroPoint | None = None
+    photometry_matches: Table | None = None
+    photo_calib: PhotoCalib | None = None
+    """What turned the pixels into nJy."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """Figures of the stages, units in their names."""

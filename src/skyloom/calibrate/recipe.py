@@ -1,0 +1,103 @@
+"""The single-frame recipe: from a frame in electrons to a calibrated one in nJy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from skyloom.errors import FrameError
+
+from .frame import CalibratedFrame
+from .photometry import calibrate_fluxes, calibrate_pixels, fit_photometry
+from .positions import fit_astrometry
+from .settings import CalibrateSettings
+from .sources import (
+    correct_fluxes,
+    detect_all,
+    detect_bright,
+    fit_final_psf,
+    fit_first_psf,
+    measure_all,
+    subtract_sky,
+)
+from .summary import summarise
+
+if TYPE_CHECKING:
+    from skyloom.catalog.ids import IdGenerator
+    from skyloom.images.exposure import Exposure
+
+    from .references import ReferenceLoader
+
+__all__ = ["calibrate_frame"]
+
+
+def calibrate_frame(
+    exposure: Exposure,
+    reference_loader: ReferenceLoader,
+    settings: CalibrateSettings | None = None,
+    *,
+    photometry_loader: ReferenceLoader | None = None,
+    id_generator: IdGenerator | None = None,
+) -> CalibratedFrame:
+    """Calibrate one frame: background, PSF, sources, WCS, zero point, pixels in nJy.
+
+    Parameters
+    ----------
+    exposure
+        After instrument signature removal, in electrons, with a first guess of its projection.  Modified in place.
+    reference_loader
+        Gives the reference stars of a circle: ``(ra_deg, dec_deg, radius_deg, epoch_year)`` to a table with ``id``,
+        ``ra``, ``dec`` and ``flux_<filter>`` in nJy; the epoch is a Julian year, or None for the catalogue's own.
+    settings
+        Of all stages.
+    photometry_loader
+        The same for photometry, where that uses another catalogue.
+    id_generator
+        Makes the source ids; 1, 2, 3, ... without one.
+
+    Raises
+    ------
+    FrameError
+        If a stage fails.  The error's metadata names the ``stage``, and its ``partial`` is the `CalibratedFrame` with
+        all that had been obtained before.
+    """
+    settings = settings or CalibrateSettings()
+    frame = CalibratedFrame(exposure=exposure)
+    with _stage(frame, "background"):
+        subtract_sky(frame, settings)
+    with _stage(frame, "psf"):
+        detect_bright(frame, settings, id_generator)
+        fit_first_psf(frame, settings)
+    with _stage(frame, "detection"):
+        detect_all(frame, settings)
+        subtract_sky(frame, settings)
+    with _stage(frame, "final_psf"):
+        measure_all(frame, settings, id_generator)
+        fit_final_psf(frame, settings)
+    with _stage(frame, "measurement"):
+        measure_all(frame, settings, id_generator)
+    with _stage(frame, "aperture_corrections"):
+        correct_fluxes(frame, settings)
+    with _stage(frame, "astrometry"):
+        fit_astrometry(frame, reference_loader, settings)
+    with _stage(frame, "photometry"):
+        fit_photometry(frame, photometry_loader or reference_loader, settings)
+        calibrate_fluxes(frame)
+    with _stage(frame, "summary"):
+        summarise(frame)
+        calibrate_pixels(frame)
+    frame.stage = "done"
+    return frame
+
+
+@contextmanager
+def _stage(frame: CalibratedFrame, name: str) -> Iterator[None]:
+    """Name the stage, and give its errors the name and what had been obtained."""
+    frame.stage = name
+    try:
+        yield
+    except FrameError as error:
+        error.metadata.setdefault("stage", name)
+        error.partial = frame
+        raise

@@ -1,0 +1,31 @@
+"""Widths of sources beside that of the PSF at their places."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skyloom.catalog.columns import float_column
+from skyloom.kernels.psf_stamps import stamp_sigmas
+from skyloom.psf import psf_stamps
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+    from lsst.images.psfs import PointSpreadFunction
+
+__all__ = ["model_widths"]
+
+
+def model_widths(table: Table, psf: PointSpreadFunction) -> tuple[np.ndarray, np.ndarray]:
+    """Determinant radius of each source and of the PSF there, pixels; NaN where it cannot be had."""
+    xx, yy, xy = (float_column(table, name) for name in ("ixx", "iyy", "ixy"))
+    determinant = xx * yy - xy**2
+    width = np.where(determinant > 0, np.abs(determinant) ** 0.25, np.nan)
+    expected = np.full(len(table), np.nan)
+    x, y = float_column(table, "x"), float_column(table, "y")
+    rows = np.flatnonzero(np.isfinite(x) & np.isfinite(y) & np.isfinite(width))
+    if rows.size:
+        stamps, _, _ = psf_stamps(psf, x[rows], y[rows])
+        expected[rows] = stamp_sigmas(stamps)
+    return width, expected
