@@ -10,16 +10,16 @@ from typing import Any
 
 import lsst.pipe.base as pb
 from lsst.pex.config import Field
-from lsst.pipe.base import connectionTypes as ct
+from lsst.pipe.base.connectionTypes import Input, Output
 
 from skyloom.errors import AstrometryError
 from skyloom.tasks.failure import FrameFailure
 
 
 class DoubleConnections(pb.PipelineTaskConnections, dimensions=("instrument", "detector")):
-    number = ct.Input(doc="n", name="number", storageClass="StructuredDataDict", dimensions=("instrument", "detector"))
-    doubled = ct.Output(doc="2n", name="doubled", storageClass="StructuredDataDict", dimensions=number.dimensions)
-    extra = ct.Output(doc="x", name="extra", storageClass="StructuredDataDict", dimensions=number.dimensions)
+    number = Input(doc="n", name="number", storageClass="StructuredDataDict", dimensions=("instrument", "detector"))
+    doubled = Output(doc="2n", name="doubled", storageClass="StructuredDataDict", dimensions=number.dimensions)
+    extra = Output(doc="x", name="extra", storageClass="StructuredDataDict", dimensions=number.dimensions)
 
 
 class DoubleConfig(pb.PipelineTaskConfig, pipelineConnections=DoubleConnections):
@@ -52,7 +52,7 @@ class DoubleTask(pb.PipelineTask):
 
 
 class SumConnections(pb.PipelineTaskConnections, dimensions=("instrument",)):
-    doubled = ct.Input(
+    doubled = Input(
         doc="2n",
         name="doubled",
         storageClass="StructuredDataDict",
@@ -60,7 +60,7 @@ class SumConnections(pb.PipelineTaskConnections, dimensions=("instrument",)):
         multiple=True,
         deferLoad=True,
     )
-    total = ct.Output(doc="sum", name="total", storageClass="StructuredDataDict", dimensions=("instrument",))
+    total = Output(doc="sum", name="total", storageClass="StructuredDataDict", dimensions=("instrument",))
 
 
 class SumConfig(pb.PipelineTaskConfig, pipelineConnections=SumConnections):
@@ -77,10 +77,8 @@ class SumTask(pb.PipelineTask):
 
 
 class TileConnections(pb.PipelineTaskConnections, dimensions=("skymap", "tract")):
-    total = ct.Input(
-        doc="sum", name="total", storageClass="StructuredDataDict", dimensions=("instrument",), multiple=True
-    )
-    tile = ct.Output(doc="tile", name="tile", storageClass="StructuredDataDict", dimensions=("skymap", "tract"))
+    total = Input(doc="sum", name="total", storageClass="StructuredDataDict", dimensions=("instrument",), multiple=True)
+    tile = Output(doc="tile", name="tile", storageClass="StructuredDataDict", dimensions=("skymap", "tract"))
 
 
 class TileConfig(pb.PipelineTaskConfig, pipelineConnections=TileConnections):

@@ -134,7 +134,7 @@ class Journal:
 
     def _open(self) -> IO[str]:
         self.uri.dirname().mkdir()
-        file = Path(self.uri.ospath).open("a", encoding="utf-8", buffering=1)
+        file = Path(self.uri.ospath).open("a", encoding="utf-8", buffering=1)  # noqa: SIM115
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

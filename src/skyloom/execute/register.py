@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from lsst.daf.butler import Butler, DatasetRef, DatasetType, QuantumBackedButler
 
 from .journal import Journal, Past
-from .worker import remove_outputs
+from .stores import remove_outputs
 
 __all__ = ["Registrar"]
 

@@ -18,8 +18,9 @@ from .outcome import Outcome, Status
 from .pool import WorkerDied, WorkerPool, died
 from .progress import Reporter
 from .register import Registrar
+from .stores import remove_outputs
 from .summary import RunSummary
-from .worker import StepSetup, remove_outputs
+from .worker import StepSetup
 
 __all__ = ["StepRun"]
 

@@ -5,7 +5,6 @@ A worker knows no registry. It reads and writes files through a quantum-backed b
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import logging
 import os
@@ -20,11 +19,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any
 
 from lsst.daf.butler import (
-    ButlerConfig,
     Config,
     DatasetRef,
     DatasetType,
@@ -37,11 +34,11 @@ from lsst.daf.butler.logging import ButlerLogRecords
 from lsst.pipe.base import AnnotatedPartialOutputsError, NoWorkFound, PipelineTask, TaskFactory
 from lsst.pipe.base.pipeline_graph import TaskNode
 from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
-from lsst.resources import ResourcePath
 
 from .outcome import Outcome, Status, describe
+from .stores import FileStores, remove_outputs
 
-__all__ = ["StepSetup", "WorkerSetup", "remove_outputs", "serve"]
+__all__ = ["StepSetup", "WorkerSetup", "serve"]
 
 
 @dataclass(frozen=True)
@@ -92,35 +89,11 @@ class _RecordingFactory(TaskFactory):
         return run
 
 
-def remove_outputs(butler: LimitedButler, refs: Iterable[DatasetRef]) -> None:
-    """Remove the files of datasets that are in no registry, with what a killed process left of them beside."""
-    for ref in refs:
-        uris = butler.getURIs(ref, predict=True)
-        for uri in (uris.primaryURI, *uris.componentURIs.values()):
-            if uri is not None:
-                _remove_file(uri.replace(fragment=""))
-
-
-def _remove_file(uri: ResourcePath) -> None:
-    """Remove a file and its temporaries, which the formatters call ``*NAME.tmp.EXTENSION`` in the same folder."""
-    if uri.exists():
-        uri.remove()
-    if not uri.isLocal:
-        return
-    extension = uri.getExtension()
-    ending = f"{uri.basename().removesuffix(extension)}.tmp{extension}"
-    with contextlib.suppress(FileNotFoundError):
-        for path in Path(uri.dirname().ospath).iterdir():
-            if path.name.endswith(ending) and path.name != uri.basename():
-                path.unlink()
-
-
 class _Worker:
     """Executes the quanta of one step after the other."""
 
     def __init__(self, setup: WorkerSetup) -> None:
-        self._config = ButlerConfig(setup.repository)
-        self._universe = DimensionUniverse(setup.dimensions)
+        self._stores = FileStores(setup.repository, DimensionUniverse(setup.dimensions))
         self._tasks: Mapping[str, TaskNode] = {}
         self._dataset_types: Mapping[str, DatasetType] = {}
 
@@ -132,13 +105,8 @@ class _Worker:
     def execute(self, label: str, quantum_id: uuid.UUID, quantum: Quantum) -> Outcome:
         """Execute one quantum; whatever it raises ends in the outcome."""
         start = time.monotonic()
-        butler = QuantumBackedButler.initialize(
-            config=self._config, quantum=quantum, dimensions=self._universe, dataset_types=self._dataset_types
-        )
-        try:
+        with self._stores.butler(quantum, self._dataset_types) as butler:
             return self._execute(label, quantum_id, quantum, butler, start)
-        finally:
-            butler.close()
 
     def _execute(
         self, label: str, quantum_id: uuid.UUID, quantum: Quantum, butler: QuantumBackedButler, start: float

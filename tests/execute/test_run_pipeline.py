@@ -1,0 +1,168 @@
+"""Runs of the toy pipeline: what is written, what failures leave behind, and what a second call does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Survey
+from lsst.daf.butler import Butler
+from lsst.pipe.base import Pipeline
+
+from skyloom.execute import RunRequest, RunSummary, Status, run_pipeline
+
+TASKS = ["double", "sum", "tile"]
+
+
+def contents(butler: Butler, run: str) -> dict[tuple[str, str], Any]:
+    """Every product of a run by type and data id."""
+    return {
+        (name, str(ref.dataId)): butler.get(ref)
+        for name in ("doubled", "extra", "total", "tile")
+        for ref in butler.query_datasets(name, collections=run, find_first=False, explain=False)
+    }
+
+
+def ids(butler: Butler, run: str) -> dict[tuple[str, str], object]:
+    names = [f"{task}_{kind}" for task in TASKS for kind in ("log", "metadata")]
+    return {
+        (name, str(ref.dataId)): ref.id
+        for name in ("doubled", "extra", "total", "tile", *names)
+        for ref in butler.query_datasets(name, collections=run, find_first=False, explain=False)
+    }
+
+
+def loose_files(survey: Survey, run: str) -> set[str]:
+    """Files in the folder of a run that the registry does not know."""
+    butler = survey.butler(run)
+    known = {
+        butler.getURI(ref).ospath
+        for one in butler.registry.queryDatasetTypes()
+        for ref in butler.query_datasets(one, collections=run, find_first=False, explain=False)
+    }
+    there = {str(path) for path in (survey.root / run).rglob("*") if path.is_file()}
+    return {path for path in there - known if not path.endswith("skyloom_run.jsonl")}
+
+
+@pytest.fixture(scope="module")
+def whole(survey: Survey) -> RunSummary:
+    survey.switch()
+    return run_pipeline(survey.request("u/whole"))
+
+
+def test_products_of_all_steps(survey: Survey, whole: RunSummary) -> None:
+    assert {task: dict(counts) for task, counts in whole.counts.items()} == {
+        "double": {Status.SUCCEEDED: 4},
+        "sum": {Status.SUCCEEDED: 1},
+        "tile": {Status.SUCCEEDED: 1},
+    }
+    assert whole.exit_status == 0
+    butler = survey.butler("u/whole")
+    assert butler.get("total", instrument="toy")["values"] == {"0": 0.5, "1": 2.5, "2": 4.5, "3": 6.5}
+    assert butler.get("tile", skymap="flat", tract=0) == {"sum": 14.0}
+    assert any("value 2.25" in record.message for record in butler.get("double_log", instrument="toy", detector=2))
+    assert butler.get("double_metadata", instrument="toy", detector=2)["quantum"].getArray("outputs")
+    assert butler.get("double_config").factor == 2.0
+    assert butler.collections.get_info("u/whole").children == (whole.run, "toy/defaults")
+    assert loose_files(survey, whole.run) == set()
+
+
+def test_the_same_command_again_keeps_everything(survey: Survey, whole: RunSummary) -> None:
+    before = ids(survey.butler("u/whole"), whole.run)
+    again = run_pipeline(survey.request("u/whole"))
+    assert again.run == whole.run
+    assert again.kept == Counter(double=4, sum=1, tile=1)
+    assert ids(survey.butler("u/whole"), whole.run) == before
+
+
+def test_two_workers_write_what_one_writes(survey: Survey, whole: RunSummary) -> None:
+    two = run_pipeline(survey.request("u/two", processes=2))
+    assert contents(survey.butler("u/two"), two.run) == contents(survey.butler("u/whole"), whole.run)
+
+
+def test_other_settings_make_a_new_run(survey: Survey, whole: RunSummary) -> None:
+    def request(output: str, factor: float) -> RunRequest:
+        pipeline = Pipeline.from_uri(str(Path(__file__).parent / "dummy.yaml"))
+        pipeline.addConfigOverride("double", "factor", factor)
+        return survey.request(output, pipeline=pipeline, steps=["double"], where="detector = 1")
+
+    first = run_pipeline(request("u/settings", 2.0))
+    second = run_pipeline(request("u/settings", 3.0))
+    assert first.run != second.run
+    butler = survey.butler("u/settings")
+    assert butler.collections.get_info("u/settings").children == (second.run, first.run, "toy/defaults")
+    assert butler.get("doubled", instrument="toy", detector=1) == {"value": 3.75}
+
+
+def test_a_wider_query_adds_to_the_run_and_what_depends_on_it_is_made_anew(survey: Survey) -> None:
+    first = run_pipeline(survey.request("u/wider", where="detector in (0, 1)", steps=["numbers"]))
+    assert survey.butler("u/wider").get("total", instrument="toy")["sum"] == 3.0
+    second = run_pipeline(survey.request("u/wider", steps=["numbers"]))
+    assert second.run == first.run
+    assert second.kept == Counter(double=2)
+    assert second.stale == Counter(sum=1)
+    assert survey.butler("u/wider").get("total", instrument="toy")["sum"] == 14.0
+    assert loose_files(survey, first.run) == set()
+
+
+@pytest.fixture(scope="module")
+def troubled(survey: Survey) -> RunSummary:
+    """A frame that fails with partial outputs, one out of the blue, one that kills its worker, one without work."""
+    survey.switch(d0="frame", d1="runtime", d2="kill", d3="no work")
+    return run_pipeline(survey.request("u/troubled", processes=2))
+
+
+def test_failures_are_accounted_for_and_the_rest_goes_on(survey: Survey, troubled: RunSummary) -> None:
+    assert troubled.counts["double"] == Counter({Status.FAILED: 3, Status.NO_WORK: 1})
+    assert troubled.exit_status == 1
+    lines = {failure.name: failure.line for failure in troubled.failures}
+    assert lines["instrument=toy detector=0"] == "[ASTROMETRY] no match"
+    assert lines["instrument=toy detector=1"] == "[RuntimeError] out of the blue"
+    assert lines["instrument=toy detector=2"].startswith("[WORKER-DIED] the worker process was killed by SIGKILL")
+    butler = survey.butler("u/troubled")
+    assert butler.get("total", instrument="toy")["values"] == {"0": 0.5}
+    assert butler.get("tile", skymap="flat", tract=0) == {"sum": 0.5}
+
+
+def test_failures_leave_what_is_valid_and_a_log(survey: Survey, troubled: RunSummary) -> None:
+    butler = survey.butler("u/troubled")
+
+    def detectors(name: str) -> list[int]:
+        found = butler.query_datasets(name, collections=troubled.run, find_first=False, explain=False)
+        return sorted(int(ref.dataId["detector"]) for ref in found)
+
+    assert detectors("doubled") == [0]
+    assert detectors("extra") == []
+    assert detectors("double_metadata") == [0, 3]
+    assert detectors("double_log") == [0, 1, 2, 3]
+    assert "SIGKILL" in butler.get("double_log", instrument="toy", detector=2)[0].message
+    assert butler.get("double_metadata", instrument="toy", detector=0)["double"]["failure"]["metadata"]["n_tried"] == 3
+    assert loose_files(survey, troubled.run) == set()
+
+
+def test_failures_are_kept_until_they_are_tried_again(survey: Survey, troubled: RunSummary) -> None:
+    survey.switch(d2="runtime")
+    again = run_pipeline(survey.request("u/troubled"))
+    assert again.kept == Counter(double=4, sum=1, tile=1)
+    assert {failure.line for failure in again.failures} == {failure.line for failure in troubled.failures}
+    retried = run_pipeline(survey.request("u/troubled", retry=True))
+    assert retried.run == troubled.run
+    assert retried.counts["double"] == Counter({Status.SUCCEEDED: 3, Status.FAILED: 1})
+    assert retried.stale == Counter(sum=1, tile=1)
+    butler = survey.butler("u/troubled")
+    assert butler.get("tile", skymap="flat", tract=0) == {"sum": 9.5}
+    assert loose_files(survey, troubled.run) == set()
+
+
+def test_a_step_on_the_sky_without_frames_is_left_out(survey: Survey) -> None:
+    from skyloom.errors import RepositoryError
+
+    def between(*_: object) -> str:
+        raise RepositoryError("no calibrated frame")
+
+    summary = run_pipeline(survey.request("u/nothing", between=between, where="detector = 0"))
+    assert "tile" not in summary.counts
+    assert summary.exit_status == 1
+    assert "no calibrated frame" in summary.notes[0]

@@ -1,0 +1,118 @@
+"""Runs that are killed or interrupted, and the call that goes on with them; the command line and pipetask."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from conftest import HERE, Survey
+from test_run_pipeline import loose_files
+
+from skyloom.execute import run_pipeline
+
+COMMAND = "from skyloom.cli import main; main()"
+
+
+def start(survey: Survey, output: str, environment: dict[str, str], *more: str) -> subprocess.Popen[str]:
+    arguments = ["run", str(HERE / "dummy.yaml"), str(survey.root), "-o", output, "--step", "numbers", *more]
+    return subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def events(survey: Survey, output: str) -> list[dict[str, object]]:
+    (journal,) = (survey.root / output).glob("*/skyloom_run.jsonl")
+    return [json.loads(line) for line in journal.read_text().splitlines()]
+
+
+def wait_until_only_the_sleeper_is_left(survey: Survey, output: str, process: subprocess.Popen[str]) -> None:
+    """Three numbers are done, and the fourth lies in its sleep with one file written."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[0]
+        if len(list((survey.root / output).glob("*/doubled/toy/*/*"))) + 0 >= 4 or _count(survey, output) == (4, 3):
+            if _count(survey, output) == (4, 3) and list((survey.root / output).rglob("doubled*_3_*")):
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"the run did not come so far: {_count(survey, output)}")
+
+
+def _count(survey: Survey, output: str) -> tuple[int, int]:
+    if not list((survey.root / output).glob("*/skyloom_run.jsonl")):
+        return (0, 0)
+    kinds = Counter(event["event"] for event in events(survey, output))
+    return kinds["start"], kinds["end"]
+
+
+@pytest.fixture
+def killed(survey: Survey, environment: dict[str, str]) -> str:
+    survey.switch(d3="sleep")
+    process = start(survey, "u/killed", environment, "-q")
+    wait_until_only_the_sleeper_is_left(survey, "u/killed", process)
+    process.kill()
+    process.wait()
+    survey.switch()
+    return "u/killed"
+
+
+def test_a_killed_run_goes_on(survey: Survey, killed: str) -> None:
+    (journal,) = (survey.root / killed).glob("*/skyloom_run.jsonl")
+    with journal.open("a") as file:
+        file.write('{"event": "end", "key": ["dou')  # the line that was being written
+    temporary = next(journal.parent.rglob("doubled*_3_*"))
+    temporary.with_name(f"0123456789abcdef{temporary.stem}.tmp{temporary.suffix}").write_text("half")
+    assert survey.butler(killed).query_datasets("doubled", collections=killed, explain=False) == []
+    summary = run_pipeline(survey.request(killed, steps=["numbers"], name="dummy"))
+    assert summary.run == f"{killed}/{journal.parent.name}"
+    assert summary.kept == Counter(double=3)
+    assert survey.butler(killed).get("total", instrument="toy")["sum"] == 14.0
+    assert loose_files(survey, summary.run) == set()
+
+
+def test_an_interrupted_run_registers_what_is_whole(survey: Survey, environment: dict[str, str]) -> None:
+    survey.switch(d3="sleep")
+    process = start(survey, "u/stopped", environment)
+    wait_until_only_the_sleeper_is_left(survey, "u/stopped", process)
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=30)[0]
+    assert process.returncode == 130, output
+    butler = survey.butler("u/stopped")
+    found = butler.query_datasets("doubled", collections="u/stopped", explain=False)
+    assert sorted(int(ref.dataId["detector"]) for ref in found) == [0, 1, 2]
+    assert loose_files(survey, butler.collections.get_info("u/stopped").children[0]) == set()
+
+
+def test_the_command_line_reports_failures(survey: Survey, environment: dict[str, str], tmp_path: Path) -> None:
+    survey.switch(d1="frame")
+    log = tmp_path / "log"
+    process = start(survey, "u/cli", environment, "-d", "detector < 2", "--log-file", str(log))
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 1, output
+    assert "failed: double instrument=toy detector=1: [ASTROMETRY] no match" in output
+    assert "double instrument=toy detector=0: succeeded" in log.read_text()
+
+
+def test_pipetask_runs_the_same_tasks(survey: Survey, environment: dict[str, str]) -> None:
+    arguments = ["run", "-b", str(survey.root), "-p", f"{HERE / 'dummy.yaml'}#numbers", "-i", "toy/defaults"]
+    arguments += ["-o", "u/pipetask", "-d", "instrument = 'toy'", "--register-dataset-types"]
+    pipetask = Path(sys.executable).with_name("pipetask")
+    subprocess.run([str(pipetask), *arguments], env=environment, check=True, capture_output=True, timeout=120)
+    ours = run_pipeline(survey.request("u/ours", steps=["numbers"]))
+    for name in ("doubled", "extra", "total"):
+        theirs = {ref.dataId: survey.butler("u/pipetask").get(ref) for ref in _all(survey, name, "u/pipetask")}
+        assert theirs == {ref.dataId: survey.butler("u/ours").get(ref) for ref in _all(survey, name, ours.run)}
+        assert theirs
+
+
+def _all(survey: Survey, name: str, collection: str) -> list[object]:
+    return survey.butler(collection).query_datasets(name, collections=collection, explain=False)
