@@ -1,0 +1,49 @@
+"""One self-contained HTML page: tables and figures, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+__all__ = ["Page", "PageFigure", "PageTable", "write_page"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageTable:
+    """A table of a page: a title, column names, and rows of ready-made text."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageFigure:
+    """A figure of a page: what it shows, and a PNG in base64."""
+
+    caption: str
+    png: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What a page says."""
+
+    title: str
+    summary: str
+    tables: list[PageTable] = field(default_factory=list)
+    figures: list[PageFigure] = field(default_factory=list)
+
+
+def write_page(page: Page, path: Path) -> None:
+    """Render ``page`` and put it in place in one step."""
+    environment = Environment(
+        loader=PackageLoader("skyloom.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    text = environment.get_template("page.html.j2").render(page=page)
+    beside = path.with_name(path.name + ".partial")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)  # noqa: PTH105
