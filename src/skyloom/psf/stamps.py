@@ -107,7 +107,7 @@ def _as_pixel_grid(wrapper: PiffWrapper) -> StampedPsf | None:
 def as_positions(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Positions as 1-d float64 arrays of one length."""
     first, second = np.broadcast_arrays(np.atleast_1d(np.asarray(x, np.float64)), np.asarray(y, np.float64))
-    return np.ascontiguousarray(first.ravel()), np.ascontiguousarray(second.ravel())
+    return first.flatten(), second.flatten()  # copies: what was broadcast is not writable
 
 
 def stamp_origins(
