@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from skyloom.images.mask_planes import MASK_PLANES
 
 from .expressions import Expression
 from .quantities import Degrees, Millimetres, PixelScale
@@ -18,6 +20,7 @@ __all__ = [
     "DetectorDescription",
     "FilterDescription",
     "HeaderDescription",
+    "MasksDescription",
     "Source",
 ]
 
@@ -77,9 +80,9 @@ class AmplifierDescription(_Part):
     read_noise: Annotated[float, Field(ge=0)]
     """Electrons."""
     saturation: Annotated[float, Field(gt=0)]
-    """ADU above the bias."""
+    """ADU of the raw frame; of the counts without soft bias for frames that come without instrument signature."""
     suspect_level: float = math.nan
-    """ADU above the bias up to which the response is trusted; not a number: as far as saturation."""
+    """ADU up to which the response is trusted; not a number: as far as saturation."""
     bias_level: Annotated[float, Field(ge=0)] = 0.0
     """ADU to take off where there is neither overscan nor a bias frame."""
     gain_keyword: str | None = None
@@ -238,6 +241,33 @@ class LocationDescription(_Part):
     """Metres."""
 
 
+class MasksDescription(_Part):
+    """Masks that a survey published beside its frames, as lists of spans."""
+
+    name: str
+    """Expression that makes the name of the mask file from ``file``, the name of the frame."""
+    planes: Annotated[dict[str, str], Field(min_length=1)]
+    """Their mask planes, and ours."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_an_expression(cls, text: str) -> str:
+        Expression(text)
+        return text
+
+    @field_validator("planes")
+    @classmethod
+    def _planes_exist(cls, planes: dict[str, str]) -> dict[str, str]:
+        unknown = sorted(set(planes.values()) - set(MASK_PLANES))
+        if unknown:
+            raise ValueError(f"no mask plane {unknown[0]}; there are {', '.join(MASK_PLANES)}")
+        return planes
+
+    def name_of(self, frame: str) -> str:
+        """Name of the mask file of a frame."""
+        return str(Expression(self.name).evaluate({}, frame))
+
+
 class CameraDescription(_Part):
     """The whole file."""
 
@@ -270,6 +300,8 @@ class CameraDescription(_Part):
     header: HeaderDescription
     post_isr: bool = False
     """Frames come without instrument signature: they are ingested as `post_isr`."""
+    masks: MasksDescription | None = None
+    """How to find and read the masks of post-ISR frames."""
     day_offset_hours: float = 0.0
     """Taken from the time (TAI) of an exposure before its date becomes that of the night."""
     exposure_max: Annotated[int, Field(gt=0)] = 2**31

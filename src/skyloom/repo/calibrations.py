@@ -1,0 +1,190 @@
+"""Import calibration frames and tables of defects, and certify for which dates they hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from astropy.time import Time
+from lsst.daf.butler import Butler, CollectionType, DatasetRef, Timespan  # type: ignore[attr-defined]
+from lsst.daf.butler.registry import ConflictingDefinitionError
+
+from skyloom.errors import BadFrameError, RepositoryError, SkyloomError
+from skyloom.instruments import Camera
+
+from .calibration_frames import read_defects, read_master
+from .collections import calib_collection
+
+__all__ = ["CALIBRATION_TYPES", "Imported", "certify", "import_calibrations", "parse_validity"]
+
+CALIBRATION_TYPES = ("bias", "dark", "flat", "defects")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of one file."""
+
+    path: Path
+    data_id: dict[str, Any]
+    """Detector, and filter for a flat; empty where the file was refused."""
+    error: SkyloomError | None = None
+
+
+def parse_validity(begin: str | None, end: str | None) -> Timespan:
+    """A validity range from ISO dates (UTC); None is without bound.
+
+    Raises
+    ------
+    RepositoryError
+        If a date cannot be read, or the end is not after the begin.
+    """
+    first, last = _parse_time("--begin", begin), _parse_time("--end", end)
+    if first is not None and last is not None and last <= first:
+        raise RepositoryError(
+            f"the validity ends {end}, not after it begins {begin}.", cure="Correct --begin or --end."
+        )
+    return Timespan(first, last)
+
+
+def _parse_time(option: str, text: str | None) -> Time | None:
+    if text is None:
+        return None
+    try:
+        return Time(text, scale="utc").tai
+    except ValueError as error:
+        raise RepositoryError(f"cannot read the date {text!r}.", keyword=option, cure="Write 2026-01-31.") from error
+
+
+def import_calibrations(
+    butler: Butler,
+    camera: Camera,
+    kind: str,
+    paths: list[Path],
+    *,
+    validity: Timespan,
+    detector: int | None = None,
+    physical_filter: str | None = None,
+    unit: str | None = None,
+    replace: bool = False,
+) -> list[Imported]:
+    """Import calibration frames of one kind and certify them for a range of dates.
+
+    A file that cannot be used is refused alone; a conflict with what is certified already is an error, and then
+    nothing of the call is kept.
+
+    Parameters
+    ----------
+    butler
+        A writeable butler.
+    camera
+        The camera.
+    kind
+        ``bias``, ``dark``, ``flat`` or ``defects``.
+    paths
+        FITS frames of the trimmed detector; tables for defects.
+    validity
+        When they hold.
+    detector
+        Id of the detector, where the headers do not tell it.
+    physical_filter
+        Filter of flats, where the headers do not tell it.
+    unit
+        Unit of the pixels, where the headers do not tell it.
+    replace
+        Whether what is certified for the same detector, filter and dates gives way.
+
+    Raises
+    ------
+    RepositoryError
+        If something is certified for part of the range already and ``replace`` is False.
+    """
+    results: list[Imported] = []
+    loaded: dict[tuple[Any, ...], tuple[Path, Any]] = {}
+    for path in paths:
+        try:
+            master, data_id = _load(camera, kind, path, detector, physical_filter, unit)
+            key = tuple(data_id.values())
+            if key in loaded:
+                raise BadFrameError(
+                    f"{loaded[key][0].name} is a {kind} of {data_id} as well.",
+                    file=str(path),
+                    cure="Import one of them.",
+                )
+        except BadFrameError as error:
+            results.append(Imported(path, {}, error))
+            continue
+        loaded[key] = (path, master)
+        results.append(Imported(path, data_id))
+    with butler.transaction():
+        run = _validity_run(camera.name, kind, validity)
+        butler.collections.register(run, CollectionType.RUN)
+        for result in (entry for entry in results if entry.error is None):
+            master = loaded[tuple(result.data_id.values())][1]
+            data_id = {"instrument": camera.name, **result.data_id}
+            certify(butler, kind, master, data_id, run=run, validity=validity, replace=replace)
+    return results
+
+
+def _load(
+    camera: Camera, kind: str, path: Path, detector: int | None, physical_filter: str | None, unit: str | None
+) -> tuple[Any, dict[str, Any]]:
+    """The dataset of a file, and its detector (and filter)."""
+    if kind == "defects":
+        return read_defects(path, camera, detector)
+    return read_master(path, camera, kind, detector=detector, physical_filter=physical_filter, unit=unit)
+
+
+def certify(
+    butler: Butler,
+    kind: str,
+    dataset: Any,
+    data_id: dict[str, Any],
+    *,
+    run: str,
+    validity: Timespan,
+    replace: bool = False,
+) -> DatasetRef:
+    """Store a calibration in a run and certify it for a range of dates.
+
+    Raises
+    ------
+    RepositoryError
+        If something is certified for part of the range already and ``replace`` is False.
+    """
+    collection = calib_collection(data_id["instrument"])
+    if replace:
+        butler.registry.decertify(collection, kind, validity, dataIds=[butler.registry.expandDataId(data_id)])
+    existing = butler.find_dataset(kind, data_id, collections=run)
+    if existing is not None:
+        if not replace:
+            raise _conflict(kind, data_id, validity)
+        butler.pruneDatasets([existing], disassociate=True, unstore=True, purge=True)
+    ref = butler.put(dataset, kind, data_id, run=run)
+    try:
+        butler.registry.certify(collection, [ref], validity)
+    except ConflictingDefinitionError as error:
+        raise _conflict(kind, data_id, validity) from error
+    return ref
+
+
+def _conflict(kind: str, data_id: dict[str, Any], validity: Timespan) -> RepositoryError:
+    what = ", ".join(f"{name} {value}" for name, value in data_id.items() if name != "instrument")
+    return RepositoryError(
+        f"a {kind} of {what} is certified already for part of {_words(validity)}.",
+        cure="Give other dates with --begin and --end, or replace it with --replace.",
+    )
+
+
+def _words(validity: Timespan) -> str:
+    begin, end = _label(validity.begin), _label(validity.end)
+    return "all dates" if begin == end == "open" else f"{begin} to {end}"
+
+
+def _validity_run(instrument: str, kind: str, validity: Timespan) -> str:
+    """Run of the calibrations of one kind and range, so that each range has datasets of its own."""
+    return f"{calib_collection(instrument)}/{kind}/{_label(validity.begin)}_{_label(validity.end)}"
+
+
+def _label(time: Any) -> str:
+    return str(time.utc.strftime("%Y%m%dT%H%M%SZ")) if isinstance(time, Time) else "open"

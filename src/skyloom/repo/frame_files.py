@@ -1,0 +1,152 @@
+"""Find FITS files, and read a frame's header or pixels after checking that the file is whole."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
+
+from skyloom.errors import BadFrameError, RepositoryError
+
+__all__ = ["SUFFIXES", "check_whole", "find_files", "find_image", "merged_header", "open_frame", "read_pixels"]
+
+SUFFIXES = tuple(f"{suffix}{packing}" for suffix in (".fits", ".fit", ".fts") for packing in ("", ".gz", ".fz", ".bz2"))
+"""What names of FITS files end in, in any case."""
+
+_PACKED = (".gz", ".bz2")
+_STRUCTURE = ("SIMPLE", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "EXTEND", "PCOUNT", "GCOUNT", "XTENSION", "NEXTEND")
+
+
+def find_files(paths: Iterable[str | Path]) -> list[Path]:
+    """Absolute paths of the files named, and of all FITS files below the folders named, sorted, each once.
+
+    Raises
+    ------
+    RepositoryError
+        If a path does not exist, or there is no file at all.
+    """
+    found: set[Path] = set()
+    for path in map(Path, paths):
+        if path.is_dir():
+            found.update(entry.absolute() for entry in path.rglob("*") if _is_fits(entry))
+        elif path.exists():
+            found.add(path.absolute())
+        else:
+            raise RepositoryError("no such file or folder.", file=str(path), cure="Check the path.")
+    if not found:
+        names = " ".join(str(path) for path in paths)
+        raise RepositoryError(f"no FITS file in {names}.", cure=f"Names of FITS files end in {', '.join(SUFFIXES)}.")
+    return sorted(found)
+
+
+def _is_fits(path: Path) -> bool:
+    return path.name.lower().endswith(SUFFIXES) and path.is_file() and not path.name.startswith(".")
+
+
+@contextmanager
+def open_frame(path: Path) -> Iterator[fits.HDUList]:
+    """Open a FITS file; whatever goes wrong while it is open becomes a `BadFrameError`.
+
+    Raises
+    ------
+    BadFrameError
+        If the file is empty, no FITS file, or ends too early.
+    """
+    if path.stat().st_size == 0:
+        raise BadFrameError("the file is empty.", file=str(path), cure="Fetch it again.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)
+            with fits.open(path, memmap=False, lazy_load_hdus=True) as hdus:
+                yield hdus
+    except BadFrameError:
+        raise
+    except (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError) as error:
+        raise BadFrameError(
+            f"not a whole FITS file ({type(error).__name__}: {_one_line(error)}).",
+            file=str(path),
+            cure="Fetch it again, or leave it out.",
+        ) from error
+
+
+def find_image(hdus: fits.HDUList, path: Path, hdu: int | str | None = None) -> Any:
+    """The HDU of a number or name; for None the first that holds an image.
+
+    Raises
+    ------
+    BadFrameError
+        If there is none, or it holds no two-dimensional image.
+    """
+    if hdu is None:
+        hdu = next((index for index, entry in enumerate(hdus) if entry.is_image and len(entry.shape) >= 2), None)
+    elif (isinstance(hdu, int) and hdu >= len(hdus)) or (isinstance(hdu, str) and hdu not in hdus):
+        raise BadFrameError(f"the file has no HDU {hdu!r}.", file=str(path), cure="Check the camera's description.")
+    if hdu is None or len(hdus[hdu].shape) != 2 or 0 in hdus[hdu].shape:
+        where = "the file" if hdu is None else f"HDU {hdu!r}"
+        raise BadFrameError(f"{where} holds no two-dimensional image.", file=str(path), cure="Leave it out.")
+    return hdus[hdu]
+
+
+def merged_header(hdus: fits.HDUList, image: Any) -> fits.Header:
+    """The primary header with that of the image's HDU merged in: where both have a keyword the image's counts."""
+    header = hdus[0].header.copy()
+    if image is not hdus[0]:
+        for keyword in _STRUCTURE:
+            header.remove(keyword, ignore_missing=True)
+        header.update(image.header)
+    return header
+
+
+def check_whole(image: Any, path: Path) -> None:
+    """Make sure that all pixels are there, reading them only where nothing less tells.
+
+    Raises
+    ------
+    BadFrameError
+        If the file ends before the last pixel.
+    """
+    if path.name.lower().endswith(_PACKED):
+        _ = image.data  # reads to the last pixel, or raises
+        return
+    container = getattr(image, "_bintable", None) or image
+    place = container.fileinfo()
+    header = container._header if container is not image else image.header
+    end = place["datLoc"] + _data_bytes(header)
+    size = path.stat().st_size
+    if size < end:
+        raise BadFrameError(
+            f"the file ends early: {size} bytes, the header promises {end}.",
+            file=str(path),
+            cure="Fetch it again, or leave it out.",
+        )
+
+
+def _data_bytes(header: fits.Header) -> int:
+    """Bytes of an HDU's data without padding."""
+    count = int(np.prod([header[f"NAXIS{axis}"] for axis in range(1, header["NAXIS"] + 1)], dtype=np.int64))
+    elements = int(header.get("GCOUNT", 1)) * (int(header.get("PCOUNT", 0)) + count)
+    return abs(int(header["BITPIX"])) // 8 * elements
+
+
+def read_pixels(path: Path, hdu: int | str | None = None) -> tuple[np.ndarray, fits.Header]:
+    """Pixels ``[y, x]`` and merged header of a frame.
+
+    Raises
+    ------
+    BadFrameError
+        If the file is not whole, or holds no image.
+    """
+    with open_frame(path) as hdus:
+        image = find_image(hdus, path, hdu)
+        return np.asarray(image.data), merged_header(hdus, image)
+
+
+def _one_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else "no reason given"
