@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from lsst.images import Box
 from star_field import StarField, constant_moffat, linear_moffat, star_field
 
 from skyloom.errors import PsfError
 from skyloom.images import bitmask
 from skyloom.kernels.moments import shapes
+from skyloom.psf import PixelGridPsf
 from skyloom.psffit import PsfFit, PsfFitSettings, fit_psf, select_psf_stars
 from skyloom.psffit.solve import PixelBasis, polynomial_terms, raw_pixel_coefficients
+from skyloom.psffit.stars import model_stamps
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +155,14 @@ def test_scaled_and_raw_polynomials_agree() -> None:
     raw = raw_pixel_coefficients(scaled, basis)
     expected = np.tensordot(basis.terms(x, y), scaled, axes=1)
     np.testing.assert_allclose(np.tensordot(polynomial_terms(x, y, 2), raw, axes=1), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_fit_and_evaluation_share_their_interpolation() -> None:
+    rng = np.random.default_rng(4)
+    grid = np.pad(rng.uniform(0.1, 1.0, (9, 9)), 6)
+    psf = PixelGridPsf(grid[None], order=0, bounds=Box.factory[0:100, 0:100])
+    x, y = np.array([50.3, 20.5, 7.0]), np.array([49.6, 30.0, 80.5])
+    stamps, x0, y0 = psf.stamps(x, y)
+    half = grid.shape[0] // 2
+    mine = model_stamps(np.stack([grid] * 3), x - x0 - half, y - y0 - half)
+    np.testing.assert_allclose(mine / mine.sum(axis=(1, 2), keepdims=True), stamps, atol=1e-12)

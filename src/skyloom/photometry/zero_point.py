@@ -31,7 +31,7 @@ class ZeroPointSettings:
     """Fewer matched stars than this raise `PhotometryError`."""
     n_sigma: float = 3.0
     scatter_max_mag: float = 0.25
-    """The clip is never wider than ``n_sigma`` times this."""
+    """No star is kept that is further off than ``n_sigma`` times this."""
     n_iterations: int = 20
     error_floor_mag: float = 0.01
     """Added in quadrature to every star's error, so that a few very bright ones do not decide alone."""
@@ -95,8 +95,8 @@ def fit_zero_point(
     """The zero point that brings instrumental fluxes to the reference's.
 
     Each star gives the difference of its catalogue and its instrumental magnitude.  Starting at their median, stars
-    beyond ``n_sigma`` robust standard deviations are clipped until nothing changes; the answer is the mean of the
-    rest weighted by their errors.
+    that are further off than ``n_sigma`` of their own error, scaled to the scatter that is seen, are clipped until
+    nothing changes; the answer is the mean of the rest weighted by their errors.
 
     Parameters
     ----------
@@ -119,34 +119,38 @@ def fit_zero_point(
         variance = _MAG**2 * ((flux_err / flux) ** 2 + (given / reference_flux) ** 2) + settings.error_floor_mag**2
     usable &= np.isfinite(difference) & np.isfinite(variance)
     _require(int(usable.sum()), flux.size, "have usable fluxes", settings)
-    used, scatter = _clip(difference, usable, settings)
+    used, spread = _clip(difference, np.sqrt(variance), usable, settings)
     _require(int(used.sum()), flux.size, "agree with one another", settings)
     weight = 1.0 / variance[used]
     mean = float(np.sum(weight * difference[used]) / np.sum(weight))
-    error = float(max(np.sum(weight) ** -0.5, scatter / np.sqrt(used.sum())))
+    error = float(max(spread, 1.0) * np.sum(weight) ** -0.5)
     return ZeroPoint(
         photo_calib=PhotoCalib.from_zero_point(mean, error),
         zero_point_mag=mean,
         zero_point_mag_err=error,
-        scatter_mag=scatter,
+        scatter_mag=1.4826 * float(np.median(np.abs(difference[used] - mean))),
         used=used,
     )
 
 
-def _clip(difference: np.ndarray, usable: np.ndarray, settings: ZeroPointSettings) -> tuple[np.ndarray, float]:
-    """Stars that agree with the median, ``bool[n]``, and their robust scatter."""
+def _clip(
+    difference: np.ndarray, error: np.ndarray, usable: np.ndarray, settings: ZeroPointSettings
+) -> tuple[np.ndarray, float]:
+    """Stars that agree with the median within their errors, ``bool[n]``, and the scatter in units of the errors.
+
+    Where the stars scatter more than their errors say, all errors are scaled up.
+    """
     used = usable.copy()
-    scatter = 0.0
+    spread = 1.0
     for _ in range(settings.n_iterations):
-        centre = np.median(difference[used])
-        scatter = 1.4826 * float(np.median(np.abs(difference[used] - centre)))
-        # The floor keeps a handful of stars that happen to agree from throwing out all the others.
-        limit = settings.n_sigma * min(max(scatter, settings.error_floor_mag), settings.scatter_max_mag)
-        kept = usable & (np.abs(difference - centre) <= limit)
+        residual = difference - np.median(difference[used])
+        spread = 1.4826 * float(np.median(np.abs(residual / error)[used]))
+        limit = settings.n_sigma * np.minimum(max(spread, 1.0) * error, settings.scatter_max_mag)
+        kept = usable & (np.abs(residual) <= limit)
         if not kept.any() or np.array_equal(kept, used):
             break
         used = kept
-    return used, scatter
+    return used, spread
 
 
 def _require(n: int, n_matched: int, what: str, settings: ZeroPointSettings) -> None:

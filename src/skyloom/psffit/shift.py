@@ -15,9 +15,14 @@ def shift_matrices(offset: np.ndarray, size: int) -> np.ndarray:
     The interpolant is Lanczos of order 11, whose weights are scaled to sum to one: the one that `PixelGridPsf`
     evaluates with.
     """
+    offset = np.asarray(offset, dtype=np.float64)[:, None]
+    whole = _lanczos(np.arange(-_ORDER - 1, _ORDER + 2) - offset).sum(axis=1)
+    # A row of the matrix is the one above it moved by a pixel: the taps of all differences are enough.
+    taps = _lanczos(np.arange(1 - size, size) - offset) / whole[:, None]
     pixel = np.arange(size)
-    distance = pixel[None, :, None] - pixel[None, None, :] - np.asarray(offset, dtype=np.float64)[:, None, None]
-    weight = np.where(np.abs(distance) < _ORDER, np.sinc(distance) * np.sinc(distance / _ORDER), 0.0)
-    reach = np.arange(-_ORDER - 1, _ORDER + 2)[None, :] - np.asarray(offset, dtype=np.float64)[:, None]
-    whole = np.where(np.abs(reach) < _ORDER, np.sinc(reach) * np.sinc(reach / _ORDER), 0.0).sum(axis=1)
-    return np.asarray(weight / whole[:, None, None])
+    return np.asarray(taps[:, pixel[:, None] - pixel[None, :] + size - 1])
+
+
+def _lanczos(distance: np.ndarray) -> np.ndarray:
+    """``sinc(x) sinc(x / order)`` inside the order, 0 outside."""
+    return np.where(np.abs(distance) < _ORDER, np.sinc(distance) * np.sinc(distance / _ORDER), 0.0)
