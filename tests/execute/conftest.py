@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from lsst.daf.butler import Butler, CollectionType, DatasetType
 from lsst.pipe.base import Pipeline
+from lsst.utils.packages import Packages
 
 from skyloom.execute import RunRequest
 
@@ -83,6 +85,15 @@ def survey(pristine: Path) -> Survey:
 @pytest.fixture(autouse=True)
 def _no_switches(survey: Survey) -> None:
     survey.switch()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _versions_once() -> Iterator[None]:
+    """Collecting the versions of all packages takes a second a run; once is enough."""
+    versions = Packages.fromSystem()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Packages, "fromSystem", lambda: versions)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
+import logging
 import subprocess
 import sys
 import time
@@ -14,7 +14,8 @@ import pytest
 from conftest import HERE, Survey
 from test_run_pipeline import loose_files
 
-from skyloom.execute import run_pipeline
+from skyloom.cli import main
+from skyloom.execute import Outcome, Silence, run_pipeline
 
 COMMAND = "from skyloom.cli import main; main()"
 
@@ -37,14 +38,11 @@ def events(survey: Survey, output: str) -> list[dict[str, object]]:
 
 def wait_until_only_the_sleeper_is_left(survey: Survey, output: str, process: subprocess.Popen[str]) -> None:
     """Three numbers are done, and the fourth lies in its sleep with one file written."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+    deadline = time.monotonic() + 300
+    while _count(survey, output) != (4, 3) or not list((survey.root / output).rglob("doubled*_3_*")):
         assert process.poll() is None, process.communicate()[0]
-        if len(list((survey.root / output).glob("*/doubled/toy/*/*"))) + 0 >= 4 or _count(survey, output) == (4, 3):
-            if _count(survey, output) == (4, 3) and list((survey.root / output).rglob("doubled*_3_*")):
-                return
+        assert time.monotonic() < deadline, _count(survey, output)
         time.sleep(0.05)
-    raise AssertionError(f"the run did not come so far: {_count(survey, output)}")
 
 
 def _count(survey: Survey, output: str) -> tuple[int, int]:
@@ -79,25 +77,44 @@ def test_a_killed_run_goes_on(survey: Survey, killed: str) -> None:
     assert loose_files(survey, summary.run) == set()
 
 
-def test_an_interrupted_run_registers_what_is_whole(survey: Survey, environment: dict[str, str]) -> None:
-    survey.switch(d3="sleep")
-    process = start(survey, "u/stopped", environment)
-    wait_until_only_the_sleeper_is_left(survey, "u/stopped", process)
-    process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=30)[0]
-    assert process.returncode == 130, output
+class Impatient(Silence):
+    """Presses Ctrl-C when three quanta have ended."""
+
+    ended = 0
+
+    def end(self, task: str, name: str, outcome: Outcome, *, kept: bool) -> None:
+        self.ended += 1
+        if self.ended == 3:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_run_registers_what_is_whole(survey: Survey) -> None:
+    survey.switch(d1="sleep")
+    request = survey.request("u/stopped", steps=["numbers"], processes=2)
+    with pytest.raises(KeyboardInterrupt):
+        run_pipeline(request, Impatient())
     butler = survey.butler("u/stopped")
     found = butler.query_datasets("doubled", collections="u/stopped", explain=False)
-    assert sorted(int(ref.dataId["detector"]) for ref in found) == [0, 1, 2]
-    assert loose_files(survey, butler.collections.get_info("u/stopped").children[0]) == set()
+    assert sorted(int(ref.dataId["detector"]) for ref in found) == [0, 2, 3]
+    run = butler.collections.get_info("u/stopped").children[0]
+    assert loose_files(survey, run) == set()
+    survey.switch()
+    assert run_pipeline(request).kept == Counter(double=3)
 
 
-def test_the_command_line_reports_failures(survey: Survey, environment: dict[str, str], tmp_path: Path) -> None:
+def test_the_command_line_reports_failures(
+    survey: Survey, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     survey.switch(d1="frame")
     log = tmp_path / "log"
-    process = start(survey, "u/cli", environment, "-d", "detector < 2", "--log-file", str(log))
-    output = process.communicate(timeout=60)[0]
-    assert process.returncode == 1, output
+    arguments = ["run", f"{HERE / 'dummy.yaml'}#numbers", str(survey.root), "-o", "u/cli", "-d", "detector < 2"]
+    with pytest.raises(SystemExit) as end:
+        main([*arguments, "--log-file", str(log)])
+    logging.getLogger().handlers[-1].close()
+    logging.getLogger().handlers.pop()
+    assert end.value.code == 1
+    output = capsys.readouterr().out
     assert "failed: double instrument=toy detector=1: [ASTROMETRY] no match" in output
     assert "double instrument=toy detector=0: succeeded" in log.read_text()
 

@@ -107,8 +107,12 @@ def build_graph(
 
 
 def write_init_outputs(butler: Butler, graph: PredictedQuantumGraph) -> None:
-    """Write configurations, versions and schemas of a step, or check those that are there."""
+    """Write configurations, versions and schemas of a step, or check those that are there.
+
+    The versions are written once in a run: to collect them takes a second, and a run is not gone on with under others.
+    """
     writer = butler.clone(run=graph.header.output_run)
     graph.write_configs(writer)
-    graph.write_packages(writer)
+    if not all(writer.stored_many(graph.get_init_outputs("").values()).values()):
+        graph.write_packages(writer)
     graph.write_init_outputs(writer)

@@ -16,6 +16,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -82,19 +83,20 @@ class WorkerPool:
     ----------
     repository
         Root of the repository.
-    dimensions
-        Configuration of the repository's dimensions.
     size
         Number of workers.
     preload
         Modules that the fork server imports beforehand (those of the tasks).
     """
 
-    def __init__(self, repository: str, dimensions: Config, size: int, preload: Sequence[str] = ()) -> None:
+    def __init__(self, repository: str, size: int, preload: Sequence[str] = ()) -> None:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([*_PRELOAD, *preload])
+        with _single_threaded():
+            forkserver.ensure_running()  # its imports go on while the caller builds the first graph
         self._folder = tempfile.TemporaryDirectory(prefix="skyloom-workers-")
-        self._repository, self._dimensions, self._size = repository, dimensions, size
+        self._repository, self._size = repository, size
+        self._dimensions: Config | None = None
         self._step = b""
         self._count = self._lost_starts = 0
         self._members: list[_Member] = []
@@ -105,9 +107,17 @@ class WorkerPool:
     def __exit__(self, kind: object, *_: object) -> None:
         self.close(kill=kind is not None)
 
-    def set_step(self, step: StepSetup) -> None:
-        """Tell all workers, present and future, the tasks of the step that comes; none may be busy."""
-        self._step = pickle.dumps(step)
+    def set_step(self, step: StepSetup, dimensions: Config) -> None:
+        """Tell all workers, present and future, the tasks of the step that comes; none may be busy.
+
+        Parameters
+        ----------
+        step
+            The tasks.
+        dimensions
+            Configuration of the repository's dimensions.
+        """
+        self._step, self._dimensions = pickle.dumps(step), dimensions
         for member in self._members:
             member.connection.send(("step", self._step))
 
@@ -162,6 +172,7 @@ class WorkerPool:
     def _start(self) -> _Member:
         self._count += 1
         stderr = Path(self._folder.name) / f"{self._count}.stderr"
+        assert self._dimensions is not None, "no step was set"
         setup = pickle.dumps(WorkerSetup(self._repository, self._dimensions, str(stderr)))
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=serve, args=(theirs, setup), daemon=True)

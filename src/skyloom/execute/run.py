@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -98,25 +98,19 @@ def run_pipeline(request: RunRequest, reporter: Reporter | None = None) -> RunSu
         Raised on Ctrl-C and on SIGTERM, after what was complete has been registered.
     """
     reporter = reporter or Silence()
-    butler = Butler.from_config(request.repository, writeable=True)
     steps = split_steps(request.pipeline, request.steps)
-    journal = _open_journal(butler, request)
-    summary = RunSummary(journal.run, request.output)
     modules = {node.task_class_name.rpartition(".")[0] for step in steps for node in step.graph.tasks.values()}
     try:
-        with (
-            _terminate_as_interrupt(),
-            WorkerPool(
-                request.repository, butler.dimensions.dimensionConfig, request.processes, sorted(modules)
-            ) as pool,
-        ):
-            runner = _Runner(butler, request, journal, pool, reporter, summary)
-            runner.begin()
-            runner.run_steps(steps)
+        with _terminate_as_interrupt(), WorkerPool(request.repository, request.processes, sorted(modules)) as pool:
+            butler = Butler.from_config(request.repository, writeable=True)
+            with closing(_open_journal(butler, request)) as journal:
+                summary = RunSummary(journal.run, request.output)
+                runner = _Runner(butler, request, journal, pool, reporter, summary)
+                runner.begin()
+                runner.run_steps(steps)
+            return summary
     finally:
-        journal.close()
         reporter.close()
-    return summary
 
 
 class _Runner:

@@ -85,7 +85,7 @@ class StepRun:
     def _begin(self) -> None:
         pipeline = self._graph.pipeline_graph
         types = {node.name: node.dataset_type for node in pipeline.dataset_types.values()}
-        self._pool.set_step(StepSetup(dict(pipeline.tasks), types))
+        self._pool.set_step(StepSetup(dict(pipeline.tasks), types), self._butler.dimensions.dimensionConfig)
 
     def totals(self) -> dict[str, int]:
         """Number of quanta of each task, in the order of the pipeline."""
