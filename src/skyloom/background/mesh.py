@@ -15,29 +15,33 @@ def cell_edges(size: int, bin_size: int) -> np.ndarray:
 
 
 def fill_missing(mesh: np.ndarray) -> np.ndarray:
-    """A copy with every NaN cell replaced by the mean of its known neighbours, from the rim of a hole inwards.
+    """A copy with the NaN cells filled so that each is the mean of its four neighbours (Laplace's equation).
+
+    A slope runs on through a hole; at the rim of the mesh the neighbours that exist count.
 
     Parameters
     ----------
     mesh
         ``[cell_y, cell_x]`` with at least one finite value.
     """
-    filled = mesh.copy()
-    while not np.isfinite(filled).all():
-        known = np.isfinite(filled)
-        values = np.pad(np.where(known, filled, 0.0), 1)
-        weights = np.pad(known.astype(float), 1)
-        total, count = (_sum_of_neighbours(plane) for plane in (values, weights))
-        rim = ~known & (count > 0)
-        filled[rim] = total[rim] / count[rim]
+    missing = ~np.isfinite(mesh)
+    filled = np.where(missing, np.nanmean(mesh), mesh)
+    if not missing.any():
+        return filled
+    neighbours = _neighbour_matrix(mesh.shape)[missing.ravel()]
+    unknown = neighbours[:, missing.ravel()]
+    share = neighbours[:, ~missing.ravel()] @ mesh[~missing]
+    filled[missing] = np.linalg.solve(np.eye(len(share)) - unknown, share)
     return filled
 
 
-def _sum_of_neighbours(padded: np.ndarray) -> np.ndarray:
-    """Sum over the 3 x 3 cells around each cell of a plane padded by one."""
-    rows = padded[:-2] + padded[1:-1] + padded[2:]
-    total: np.ndarray = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
-    return total
+def _neighbour_matrix(shape: tuple[int, int]) -> np.ndarray:
+    """Row i holds the weights with which the mean of the neighbours of cell i is formed."""
+    index = np.arange(shape[0] * shape[1]).reshape(shape)
+    matrix = np.zeros((index.size, index.size))
+    for first, second in ((index[1:], index[:-1]), (index[:, 1:], index[:, :-1])):
+        matrix[first, second] = matrix[second, first] = 1.0
+    return matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1.0)
 
 
 def smooth_mesh(mesh: np.ndarray, size: int) -> np.ndarray:

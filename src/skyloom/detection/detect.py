@@ -11,10 +11,11 @@ from skyloom.images.exposure import Exposure
 from skyloom.images.footprints import FootprintSet
 from skyloom.images.mask_planes import bitmask
 from skyloom.kernels.components import dilate_disk
+from skyloom.psf import psf_sigma as psf_sigma_of
 
 from .footprints import build_footprints
 from .matched_filter import Filtered, matched_filter
-from .peaks import Islands, find_islands
+from .peaks import find_peaks, significant_pixels
 
 __all__ = ["DetectionSettings", "detect_sources"]
 
@@ -31,8 +32,9 @@ class DetectionSettings:
     """Pixels above the threshold that a footprint must have."""
     grow_sigmas: float = 2.4
     """Footprints grow by this many PSF sigmas, as disks, and merge where they then touch."""
-    min_prominence: float = 3.0
-    """A second peak must rise by this many sigma above the pass to a higher one."""
+    min_prominence: float = 4.0
+    """A second peak must rise by this many sigma above the pass to a higher one: on a broad slope noise alone makes
+    as many peaks of that height as it makes detections of that significance on blank sky."""
     min_separation: float = 2.0
     """A peak nearer than this to a brighter one of its footprint is dropped, px."""
     negative: bool = False
@@ -41,7 +43,9 @@ class DetectionSettings:
     """Pixels of these planes take no part, nor do those without finite value and variance."""
 
 
-def detect_sources(exposure: Exposure, psf_sigma: float, settings: DetectionSettings | None = None) -> FootprintSet:
+def detect_sources(
+    exposure: Exposure, psf_sigma: float | None = None, settings: DetectionSettings | None = None
+) -> FootprintSet:
     """Detect sources on a background-subtracted exposure.
 
     The planes DETECTED, DETECTED_NEGATIVE and EDGE of the exposure are made anew: EDGE is the strip where the
@@ -52,7 +56,7 @@ def detect_sources(exposure: Exposure, psf_sigma: float, settings: DetectionSett
     exposure
         Its mask is modified in place.
     psf_sigma
-        Width of the matched filter, px.
+        Width of the matched filter, px; that of the exposure's PSF where not given.
     settings
         Knobs; the defaults where not given.
 
@@ -65,22 +69,24 @@ def detect_sources(exposure: Exposure, psf_sigma: float, settings: DetectionSett
     Raises
     ------
     BadFrameError
-        If no pixel has a finite value and variance, or ``psf_sigma`` is not positive.
+        If no pixel has a finite value and variance, or the width is not known or not positive.
     """
     settings = settings or DetectionSettings()
-    if not psf_sigma > 0 or not np.isfinite(psf_sigma):
+    if psf_sigma is None and exposure.psf is not None:
+        psf_sigma = psf_sigma_of(exposure.psf)
+    if psf_sigma is None or not 0 < psf_sigma < np.inf:
         raise BadFrameError(f"The PSF sigma for detection is {psf_sigma}.", cure="Give a positive width in pixels.")
     filtered = _filter(exposure, psf_sigma, settings)
     bits = exposure.bits
     bits &= ~np.int32(bitmask("DETECTED", "DETECTED_NEGATIVE", "EDGE"))
     _mark_edge(bits, filtered.half_width)
-    radius = int(settings.grow_sigmas * psf_sigma + 0.5)
-    islands, grown = _find(filtered, settings, radius)
+    grown = _grown(filtered, settings, psf_sigma)
     bits[grown] |= bitmask("DETECTED")
     if settings.negative:
-        _, dark = _find(replace(filtered, value=-filtered.value), settings, radius)
+        dark = _grown(replace(filtered, value=-filtered.value), settings, psf_sigma)
         bits[dark] |= bitmask("DETECTED_NEGATIVE")
-    return build_footprints(grown, islands, exposure.bbox, min_separation=settings.min_separation)
+    peaks = find_peaks(filtered, grown, threshold=settings.threshold, min_prominence=settings.min_prominence)
+    return build_footprints(grown, peaks, exposure.bbox, min_separation=settings.min_separation)
 
 
 def _filter(exposure: Exposure, psf_sigma: float, settings: DetectionSettings) -> Filtered:
@@ -96,16 +102,15 @@ def _filter(exposure: Exposure, psf_sigma: float, settings: DetectionSettings) -
     return matched_filter(image, variance, unusable, psf_sigma)
 
 
-def _find(filtered: Filtered, settings: DetectionSettings, radius: int) -> tuple[Islands, np.ndarray]:
-    """The islands above threshold, and their mask grown by ``radius``."""
-    islands = find_islands(
+def _grown(filtered: Filtered, settings: DetectionSettings, psf_sigma: float) -> np.ndarray:
+    """The significant pixels grown by disks, ``[y, x]`` bool."""
+    significant = significant_pixels(
         filtered,
         threshold=settings.threshold,
         include_threshold=settings.threshold * settings.include_multiplier,
         min_pixels=settings.min_pixels,
-        min_prominence=settings.min_prominence,
     )
-    return islands, dilate_disk(islands.mask, radius)
+    return np.asarray(dilate_disk(significant, int(settings.grow_sigmas * psf_sigma + 0.5)))
 
 
 def _mark_edge(bits: np.ndarray, width: int) -> None:

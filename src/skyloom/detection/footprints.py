@@ -9,20 +9,20 @@ from skyloom.images.footprints import PEAK_DTYPE, Footprint, FootprintSet
 from skyloom.images.spans import SpanSet
 from skyloom.kernels.components import component_spans, paint_spans
 
-from .peaks import Islands
+from .peaks import Peaks
 
 __all__ = ["build_footprints"]
 
 
-def build_footprints(grown: np.ndarray, islands: Islands, box: Box, *, min_separation: float) -> FootprintSet:
+def build_footprints(grown: np.ndarray, peaks: Peaks, box: Box, *, min_separation: float) -> FootprintSet:
     """The components of a grown mask as footprints, each with the peaks that lie in it.
 
     Parameters
     ----------
     grown
         ``[y, x]`` bool; every peak lies inside.
-    islands
-        Peaks, brightest first.
+    peaks
+        Brightest first, at least one a component.
     box
         Bounding box of the image; the footprints are in its coordinates.
     min_separation
@@ -32,21 +32,23 @@ def build_footprints(grown: np.ndarray, islands: Islands, box: Box, *, min_separ
     owner = np.full(grown.shape, -1, np.int32)
     paint_spans(owner, y, x0, x1, label)
     spans = _split(label, count)
-    peaks = _split(owner[islands.y, islands.x], count)
+    members = _split(owner[peaks.y, peaks.x], count)
     footprints = []
-    for own_spans, own_peaks in zip(spans, peaks, strict=True):
+    for own_spans, own in zip(spans, members, strict=True):
         rows = SpanSet(y[own_spans] + box.y.min, x0[own_spans] + box.x.min, x1[own_spans] + box.x.min)
-        kept = _separate(islands.x[own_peaks], islands.y[own_peaks], min_separation)
-        chosen = own_peaks[kept]
+        kept = _separate(peaks.x[own], peaks.y[own], min_separation)
+        chosen = own[kept]
         table = np.empty(chosen.size, PEAK_DTYPE)
-        table["x"], table["y"] = islands.x[chosen] + box.x.min, islands.y[chosen] + box.y.min
-        table["value"] = islands.value[chosen]
+        table["x"], table["y"] = peaks.x[chosen] + box.x.min, peaks.y[chosen] + box.y.min
+        table["value"] = peaks.value[chosen]
         footprints.append(Footprint(rows, table))
     return FootprintSet(footprints, box)
 
 
 def _split(label: np.ndarray, count: int) -> list[np.ndarray]:
     """Indices of the entries of each label 0 ... count - 1, in their order."""
+    if count == 0:
+        return []
     order = np.argsort(label, kind="stable")
     return np.split(order, np.searchsorted(label[order], np.arange(1, count)))
 

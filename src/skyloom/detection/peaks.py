@@ -1,4 +1,4 @@
-"""Pixels above a threshold, and the peaks among them."""
+"""Pixels above a threshold, and the peaks of what they grow to."""
 
 from __future__ import annotations
 
@@ -6,30 +6,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skyloom.kernels.components import find_peaks
+from skyloom.kernels.components import component_spans, paint_spans, peak_prominences, span_maxima
 
 from .matched_filter import Filtered
 
-__all__ = ["Islands", "find_islands"]
+__all__ = ["Peaks", "find_peaks", "significant_pixels"]
 
 
 @dataclass(frozen=True)
-class Islands:
-    """Pixels above a threshold that belong to a significant component, and their peaks."""
+class Peaks:
+    """Peaks in array coordinates, brightest first."""
 
-    mask: np.ndarray
-    """``[y, x]`` bool."""
     x: np.ndarray
-    """Column of each peak, from the first of the array; brightest peak first."""
     y: np.ndarray
     value: np.ndarray
-    """Height of each peak in the filtered image."""
+    """Height in the filtered image."""
 
 
-def find_islands(
-    filtered: Filtered, *, threshold: float, include_threshold: float, min_pixels: int, min_prominence: float
-) -> Islands:
-    """Find the 8-connected pixels above a threshold, and their local maxima.
+def significant_pixels(
+    filtered: Filtered, *, threshold: float, include_threshold: float, min_pixels: int
+) -> np.ndarray:
+    """The pixels above a threshold whose 8-connected component is significant; ``[y, x]`` bool.
 
     Parameters
     ----------
@@ -38,19 +35,41 @@ def find_islands(
     threshold
         In sigma, for a pixel to take part.
     include_threshold
-        In sigma: a component without a pixel above it is dropped.
+        In sigma: a component without a pixel that high is dropped.
     min_pixels
         A component of fewer pixels is dropped.
-    min_prominence
-        In sigma: a maximum that rises less above the pass to a higher one is noise on that one's slope.
     """
     significance = filtered.significance
     above = significance >= threshold
-    y, x = np.nonzero(above)
-    value = filtered.value[y, x]
+    y, x0, x1, label, count = component_spans(above)
+    best, area = span_maxima(significance, y, x0, x1, label, count)
+    dropped = (best < include_threshold) | (area < min_pixels)
+    if dropped.any():
+        spans = dropped[label]
+        paint_spans(above, y[spans], x0[spans], x1[spans], np.zeros(spans.sum(), bool))
+    return above
+
+
+def find_peaks(filtered: Filtered, region: np.ndarray, *, threshold: float, min_prominence: float) -> Peaks:
+    """The peaks of the filtered image inside a region: the highest of each component, and others that stand out.
+
+    Parameters
+    ----------
+    filtered
+        The image through the matched filter.
+    region
+        ``[y, x]`` bool.
+    threshold
+        In sigma, for a peak that is not the highest of its component.
+    min_prominence
+        In sigma: such a peak must rise as far above the pass to a higher one, or it is noise on that one's slope.
+    """
+    y, x = np.nonzero(region)
+    noise = filtered.noise[y, x]
+    value = np.where(np.isfinite(noise), filtered.value[y, x], np.float32(0))
     order = np.argsort(-value, kind="stable")
-    prominence, component, area, best = find_peaks(value, significance[y, x], order, x, y, above.shape)
-    kept = (area[component] >= min_pixels) & (best[component] >= include_threshold)
-    above[y[~kept], x[~kept]] = False
-    peaks = order[(kept & (prominence >= min_prominence * filtered.noise[y, x]))[order]]
-    return Islands(mask=above, x=x[peaks], y=y[peaks], value=value[peaks])
+    prominence = peak_prominences(value, order, x, y, region.shape)
+    with np.errstate(invalid="ignore"):
+        stands_out = (value >= threshold * noise) & (prominence >= min_prominence * noise)
+    peaks = order[((prominence == np.inf) | stands_out)[order]]
+    return Peaks(x=x[peaks], y=y[peaks], value=value[peaks])

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
-__all__ = ["component_spans", "dilate_disk", "find_peaks", "or_boxes", "or_spans", "paint_spans"]
+__all__ = ["component_spans", "dilate_disk", "or_boxes", "or_spans", "paint_spans", "peak_prominences", "span_maxima"]
 
 
 @njit(cache=True, nogil=True)
@@ -101,18 +101,32 @@ def dilate_disk(mask: np.ndarray, radius: int) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def find_peaks(
-    value: np.ndarray, significance: np.ndarray, order: np.ndarray, x: np.ndarray, y: np.ndarray, shape: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Local maxima of the listed pixels, each with the height it rises above the pass to a higher one.
+def span_maxima(
+    image: np.ndarray, y: np.ndarray, x0: np.ndarray, x1: np.ndarray, label: np.ndarray, n_components: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Highest value of ``image`` in each component of `component_spans`, and its number of pixels."""
+    best = np.full(n_components, -np.inf)
+    area = np.zeros(n_components, np.int64)
+    for i in range(y.size):
+        for x in range(x0[i], x1[i]):
+            best[label[i]] = max(best[label[i]], image[y[i], x])
+        area[label[i]] += x1[i] - x0[i]
+    return best, area
+
+
+@njit(cache=True, nogil=True)
+def peak_prominences(
+    value: np.ndarray, order: np.ndarray, x: np.ndarray, y: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray:
+    """How far each local maximum of the listed pixels rises above the pass to a higher one.
 
     The pixels are flooded from the highest down; a pixel without a flooded neighbour is a peak, and where two floods
     meet the lower peak has found its pass.  A plateau makes one peak.
 
     Parameters
     ----------
-    value, significance
-        Of each pixel: the height, and the signal to noise.
+    value
+        Height of each pixel.
     order
         Indices of the pixels from the highest to the lowest.
     x, y
@@ -122,21 +136,15 @@ def find_peaks(
 
     Returns
     -------
-    prominence
-        Of each pixel: NaN when it is no peak, +inf for the highest of a component, else height above the pass.
-    component
-        Of each pixel: index of the highest pixel of its 8-connected component.
-    area, best
-        Number of pixels and highest significance of the component, at the index of its highest pixel.
+    numpy.ndarray
+        Of each pixel: NaN when it is no peak, +inf for the highest of an 8-connected component, else the height
+        above the pass.
     """
-    n = value.size
     flooded = np.full(shape, -1, np.int32)
-    rank = np.empty(n, np.int64)
-    parent = np.arange(n)
-    prominence = np.full(n, np.nan)
-    area = np.ones(n, np.int64)
-    best = significance.astype(np.float64)
-    for position in range(n):
+    rank = np.empty(value.size, np.int64)
+    parent = np.arange(value.size)
+    prominence = np.full(value.size, np.nan)
+    for position in range(value.size):
         pixel = order[position]
         rank[pixel] = position
         highest = -1
@@ -151,20 +159,13 @@ def find_peaks(
                 low, high = (root, highest) if rank[root] > rank[highest] else (highest, root)
                 prominence[low] = value[low] - value[pixel]
                 parent[low] = high
-                area[high] += area[low]
-                best[high] = max(best[high], best[low])
                 highest = high
         if highest < 0:
             prominence[pixel] = np.inf
         else:
             parent[pixel] = highest
-            area[highest] += 1
-            best[highest] = max(best[highest], best[pixel])
         flooded[y[pixel], x[pixel]] = pixel
-    component = np.empty(n, np.int64)
-    for pixel in range(n):
-        component[pixel] = _root(parent, pixel)
-    return prominence, component, area, best
+    return prominence
 
 
 @njit(cache=True, nogil=True)

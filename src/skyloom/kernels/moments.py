@@ -7,7 +7,14 @@ import math
 import numpy as np
 from numba import njit
 
-__all__ = ["CENTROID_FAILED", "CENTROID_INCOMPLETE", "CENTROID_WANDERED", "adaptive_moments", "centroids", "shapes"]
+__all__ = [
+    "CENTROID_FAILED",
+    "CENTROID_INCOMPLETE",
+    "CENTROID_WANDERED",
+    "centroids",
+    "centroids_without_neighbours",
+    "shapes",
+]
 
 CENTROID_FAILED = 1
 CENTROID_WANDERED = 2
@@ -15,9 +22,10 @@ CENTROID_INCOMPLETE = 4
 
 MAX_CENTROID_STEPS = 50
 CENTROID_PRECISION = 1e-5  # px
-MAX_LOST_WEIGHT = 0.1  # of the weight of the window, in unusable pixels
+MAX_LOST_WEIGHT = 0.02  # of the weight of the window, in unusable pixels: one pixel near the core shifts by 0.1 px
 WINDOW_SIGMAS = 4.0
 MAX_SHAPE_STEPS = 100
+MAX_LOST_SHAPE_WEIGHT = 0.05
 SHAPE_PRECISION = 1e-6
 SHAPE_REACH = 25.0  # squared Mahalanobis distance at which the weight is cut off
 MAX_SHAPE_SIGMA = 50.0  # px
@@ -132,6 +140,54 @@ def centroids(
 
 
 @njit(cache=True, nogil=True)
+def _add_stamp(image: np.ndarray, stamp: np.ndarray, x0: int, y0: int, factor: float) -> None:
+    """Add ``factor`` times a stamp whose first pixel is (x0, y0) to the part of an image that it covers."""
+    for y in range(max(0, y0), min(image.shape[0], y0 + stamp.shape[0])):
+        for x in range(max(0, x0), min(image.shape[1], x0 + stamp.shape[1])):
+            image[y, x] += factor * stamp[y - y0, x - x0]
+
+
+@njit(cache=True, nogil=True)
+def centroids_without_neighbours(
+    image: np.ndarray,
+    variance: np.ndarray,
+    stamps: np.ndarray,
+    x0: np.ndarray,
+    y0: np.ndarray,
+    flux: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    sigma: float,
+    max_shift: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Centroids as of `centroids`, each with the models of all other listed sources taken off the image.
+
+    Parameters
+    ----------
+    image, variance
+        ``[y, x]``.
+    stamps, x0, y0
+        ``[source, y, x]`` PSF of each source, and its first column and row in the image.
+    flux
+        Flux of each source; one that is not finite or negative counts as 0.
+    x, y, sigma, max_shift
+        As of `centroids`.
+    """
+    light = np.where(np.isfinite(flux) & (flux > 0.0), flux, 0.0)
+    residual = image.copy()
+    for i in range(x.size):
+        _add_stamp(residual, stamps[i], x0[i], y0[i], -light[i])
+    position = np.empty((x.size, 4))
+    flags = np.zeros(x.size, np.int32)
+    for i in range(x.size):
+        _add_stamp(residual, stamps[i], x0[i], y0[i], light[i])
+        position[i, 0], position[i, 1], position[i, 2], position[i, 3] = x[i], y[i], np.nan, np.nan
+        flags[i] = _centroid(residual, variance, x[i], y[i], sigma, max_shift, position[i])
+        _add_stamp(residual, stamps[i], x0[i], y0[i], -light[i])
+    return position, flags
+
+
+@njit(cache=True, nogil=True)
 def _shape_sums(image: np.ndarray, state: np.ndarray, sums: np.ndarray, usable: np.ndarray) -> float:
     """Sums of flux, first and second moments under the Gaussian of ``state`` (x, y, xx, yy, xy).
 
@@ -194,7 +250,7 @@ def _adapt(image: np.ndarray, usable: np.ndarray, state: np.ndarray, max_shift: 
     x0, y0 = state[0], state[1]
     for _ in range(MAX_SHAPE_STEPS):
         lost = _shape_sums(image, state, sums, usable)
-        if not sums[0] > 0.0 or lost > MAX_LOST_WEIGHT:
+        if not sums[0] > 0.0 or lost > MAX_LOST_SHAPE_WEIGHT:
             return False
         mx, my = sums[1] / sums[0], sums[2] / sums[0]
         good = _matched(
@@ -254,9 +310,3 @@ def shapes(
         if not failed[i]:
             moments[i, :] = state[2:]
     return moments, failed
-
-
-def adaptive_moments(stamp: np.ndarray, x: float, y: float, sigma: float) -> tuple[float, float, float]:
-    """Ixx, Iyy, Ixy (px^2) of one noise-free stamp ``[y, x]``; NaN when no Gaussian matches."""
-    moments, _ = shapes(stamp, np.zeros_like(stamp), np.array([x]), np.array([y]), sigma, 2.0)
-    return float(moments[0, 0]), float(moments[0, 1]), float(moments[0, 2])

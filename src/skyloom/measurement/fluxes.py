@@ -9,6 +9,7 @@ from lsst.images.psfs import PointSpreadFunction
 from skyloom.catalog.sources import aperture_name
 from skyloom.kernels.apertures import aperture_sums
 from skyloom.kernels.psf_flux import fit_stamps
+from skyloom.psf import psf_stamps
 
 from .frame import Frame, Peaks
 from .settings import MeasurementSettings
@@ -36,8 +37,6 @@ def set_psf_fluxes(
     table["flag_psf_flux"] = True
     if psf is None or len(peaks) == 0:
         return
-    from skyloom.psf import psf_stamps  # type: ignore[attr-defined]
-
     stamps, x0, y0 = psf_stamps(psf, np.asarray(table["x"]), np.asarray(table["y"]))
     flux, error, coverage, _ = fit_stamps(
         frame.image,

@@ -11,11 +11,12 @@ from skyloom.images.exposure import Exposure
 from skyloom.images.footprints import FootprintSet
 from skyloom.images.projection import pixel_to_radec
 from skyloom.kernels.moments import centroids, shapes
+from skyloom.psf import psf_sigma as psf_sigma_of
 
+from .blends import recentre_blends
 from .flags import set_pixel_flags
 from .fluxes import set_aperture_fluxes, set_psf_fluxes
 from .frame import Frame, Peaks
-from .psf_size import psf_sigma_at
 from .settings import MeasurementSettings
 
 __all__ = ["measure_sources"]
@@ -55,10 +56,15 @@ def measure_sources(
     frame = Frame.of(exposure, settings.unusable_planes)
     peaks = Peaks.of(footprints, frame)
     table = make_source_table(len(peaks), exposure.unit, settings.aperture_radii)
-    sigma = psf_sigma if psf_sigma is not None else _psf_sigma(exposure, settings)
+    if psf_sigma is None:
+        psf_sigma = settings.psf_sigma if exposure.psf is None else psf_sigma_of(exposure.psf)
     _set_ids(table, peaks, id_generator or IdGenerator(0, 0))
-    x, y = _set_centroids(table, frame, peaks, sigma, settings)
-    _set_shapes(table, frame, x, y, sigma, settings)
+    window = max(psf_sigma, settings.min_window_sigma)
+    _set_centroids(table, frame, peaks, window, settings)
+    if exposure.psf is not None:
+        recentre_blends(table, frame, peaks, exposure.psf, window, settings)
+    x, y = np.asarray(table["x"]) - frame.x0, np.asarray(table["y"]) - frame.y0
+    _set_shapes(table, frame, x, y, psf_sigma, settings)
     set_pixel_flags(table, frame, peaks, x, y)
     set_aperture_fluxes(table, frame, x, y, settings.aperture_radii)
     set_psf_fluxes(table, frame, peaks, exposure.psf, settings)
@@ -66,14 +72,6 @@ def measure_sources(
         table["ra"], table["dec"] = pixel_to_radec(exposure.projection, table["x"], table["y"])
     footprints.ids[:] = table["source_id"][peaks.group_start[:-1]]
     return table
-
-
-def _psf_sigma(exposure: Exposure, settings: MeasurementSettings) -> float:
-    """Width of the exposure's PSF at its centre, px, or the settings' guess."""
-    if exposure.psf is None:
-        return settings.psf_sigma
-    box = exposure.bbox
-    return psf_sigma_at(exposure.psf, (box.x.min + box.x.max) / 2, (box.y.min + box.y.max) / 2)
 
 
 def _set_ids(table: Table, peaks: Peaks, generator: IdGenerator) -> None:
@@ -84,20 +82,15 @@ def _set_ids(table: Table, peaks: Peaks, generator: IdGenerator) -> None:
     table["parent_id"] = np.where(peaks.blended, first, 0)
 
 
-def _set_centroids(
-    table: Table, frame: Frame, peaks: Peaks, sigma: float, settings: MeasurementSettings
-) -> tuple[np.ndarray, np.ndarray]:
-    """Fill positions and their errors; returns x and y in array coordinates."""
-    window = max(sigma, settings.min_window_sigma)
+def _set_centroids(table: Table, frame: Frame, peaks: Peaks, window: float, settings: MeasurementSettings) -> None:
+    """Fill positions, their errors and the value at the peak."""
     position, flags = centroids(
         frame.image, frame.variance, peaks.x.astype(float), peaks.y.astype(float), window, settings.max_centroid_shift
     )
-    x, y = position[:, 0], position[:, 1]
-    table["x"], table["y"] = x + frame.x0, y + frame.y0
+    table["x"], table["y"] = position[:, 0] + frame.x0, position[:, 1] + frame.y0
     table["x_err"], table["y_err"] = position[:, 2], position[:, 3]
     table["flag_centroid"] = flags != 0
     table["peak_value"] = frame.image[peaks.y, peaks.x]
-    return x, y
 
 
 def _set_shapes(

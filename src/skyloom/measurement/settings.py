@@ -25,6 +25,8 @@ class MeasurementSettings:
     """A shape whose centre moves further than this from the centroid is given up."""
     max_blend: int = 300
     """Footprints of more peaks get their PSF fluxes one by one instead of together."""
+    blend_rounds: int = 3
+    """Rounds in which blended sources are centred with PSF models of their neighbours taken off; 0 for none."""
     min_psf_coverage: float = 0.9
     """A PSF flux that rests on a smaller share of the (squared) PSF is flagged."""
     unusable_planes: tuple[str, ...] = ("NO_DATA",)
