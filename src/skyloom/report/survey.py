@@ -93,7 +93,6 @@ def _star_tables(butler: Butler) -> Iterator[tuple[int, int, Table]]:
 
 
 def _summary(survey: SurveyAgreement, coadd: CoaddAgreement, n_frames: int) -> PageTable:
-    worst_zero_point = f"{survey.worst_zero_point_mmag:.1f} mmag"
     rows = [
         ["frames calibrated", f"{len(survey.frames)} of {n_frames}", "all"],
         ["stars compared", f"{len(survey.stars)}", ""],
