@@ -1,0 +1,165 @@
+"""`assemble_coadd`: warps of a patch combined strip by strip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.table import Table, vstack
+from lsst.images import Box, SkyProjection
+
+from skyloom.errors import NoOverlapError
+from skyloom.images import MASK_SCHEMA, Exposure, bitmask
+from skyloom.kernels.stack import combine_stack, local_range, robust_stack
+from skyloom.psf import CoaddPsf
+
+from .inputs import CoaddInput
+from .settings import CoaddSettings, Statistic
+
+__all__ = ["assemble_coadd", "coadd_inputs_table", "coadd_psf", "strips"]
+
+STRUCTURE_RADIUS = 2
+"""Pixels over which the range of the median image is taken."""
+NOISE_RANGE = 4.0
+"""Range of the noise among the 25 pixels within that radius, in standard deviations."""
+_BYTES_A_SAMPLE = 3 * 4
+_NEVER = 2.0
+
+
+def assemble_coadd(
+    inputs: Sequence[CoaddInput],
+    box: Box,
+    projection: SkyProjection[Any],
+    settings: CoaddSettings | None = None,
+    *,
+    band: str | None = None,
+) -> tuple[Exposure, np.ndarray]:
+    """Combine warps into a coadd.
+
+    Parameters
+    ----------
+    inputs
+        Weighted warps, all of which cover ``box``.
+    box
+        Pixels of the tract to fill.
+    projection
+        Sky projection of the tract.
+    settings
+        How to combine.
+    band
+        Short name of the passband.
+
+    Returns
+    -------
+    coadd
+        In nJy, with the table of its inputs and the PSF of their weighted mean.
+    n_image
+        int32 ``[y, x]``: number of warps in each pixel.
+
+    Raises
+    ------
+    NoOverlapError
+        If there is no input.
+    """
+    settings = settings or CoaddSettings()
+    if not inputs:
+        raise NoOverlapError("No warp can take part in the coadd.", cure="Look at why the warps were left out.")
+    coadd = Exposure.from_arrays(
+        np.full(box.shape, np.nan, np.float32),
+        x0=box.x.start,
+        y0=box.y.start,
+        unit=u.nJy,
+        projection=projection,
+        band=band,
+        inputs=coadd_inputs_table(inputs),
+        psf=coadd_psf(inputs, box),
+        metadata={"coadd_statistic": str(settings.statistic), "coadd_n_inputs": len(inputs)},
+    )
+    n_image = np.zeros(box.shape, np.int32)
+    for strip in strips(box, len(inputs), settings):
+        rows = slice(strip.y.start - box.y.start, strip.y.stop - box.y.start)
+        image, variance, bits, n_image[rows] = _combine_strip(inputs, strip, box, settings)
+        coadd.image.array[rows], coadd.variance.array[rows], coadd.bits[rows] = image, variance, bits
+    return coadd, n_image
+
+
+def strips(box: Box, n_inputs: int, settings: CoaddSettings) -> Iterator[Box]:
+    """Cut a box into strips of whole rows whose stacks fit the memory allowed, from the bottom up."""
+    budget = settings.max_memory_mb * 1e6 / (_BYTES_A_SAMPLE * n_inputs * box.x.size)
+    rows = max(1, int(budget) - 2 * STRUCTURE_RADIUS)
+    for start in range(box.y.start, box.y.stop, rows):
+        yield Box.factory[start : min(start + rows, box.y.stop), box.x.start : box.x.stop]
+
+
+def _combine_strip(
+    inputs: Sequence[CoaddInput], strip: Box, box: Box, settings: CoaddSettings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Image, variance, mask bits and number of inputs of a strip."""
+    clipping = settings.statistic is Statistic.CLIPPED and settings.iterations > 0
+    margin = STRUCTURE_RADIUS if clipping else 0
+    start, stop = max(box.y.start, strip.y.start - margin), min(box.y.stop, strip.y.stop + margin)
+    image, variance, bits = _read_stack(inputs, Box.factory[start:stop, box.x.start : box.x.stop])
+    bad = bitmask(*settings.bad_planes)
+    nothing = np.zeros((0, 0), np.float32)
+    first = nothing, nothing, nothing, nothing
+    if clipping:
+        median, scatter, noise = robust_stack(image, variance, bits, bad)
+        slack = np.float32(settings.structure) * np.maximum(
+            local_range(median, STRUCTURE_RADIUS) - np.float32(NOISE_RANGE) * noise, 0.0
+        )
+        first = median, scatter, noise, slack
+    out, spread, mask, used = combine_stack(
+        image,
+        variance,
+        bits,
+        np.array([part.weight for part in inputs]),
+        bad,
+        tuple(bitmask(name) for name in ("NO_DATA", "EDGE", "REJECTED", "CLIPPED", "SENSOR_EDGE")),
+        _thresholds(settings),
+        (settings.n_sigma, settings.iterations if clipping else 0),
+        first,
+        (strip.y.start - start, strip.y.stop - start),
+    )
+    mask[(mask & bitmask("REJECTED", "CLIPPED", "SENSOR_EDGE")) != 0] |= bitmask("INEXACT_PSF")
+    mask &= ~bitmask(*settings.remove_planes)
+    return out, spread, mask, used
+
+
+def _read_stack(inputs: Sequence[CoaddInput], box: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Image, variance and mask bits ``[n, y, x]`` of all inputs inside a box."""
+    shape = (len(inputs), *box.shape)
+    image, variance = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    bits = np.empty(shape, np.int32)
+    for n, part in enumerate(inputs):
+        image[n], variance[n], bits[n] = part.planes(box)
+    return image, variance, bits
+
+
+def _thresholds(settings: CoaddSettings) -> np.ndarray:
+    """Propagation threshold of every bit of the mask."""
+    thresholds = np.full(len(MASK_SCHEMA.names), _NEVER)
+    for name, threshold in settings.propagation_thresholds.items():
+        thresholds[bitmask(name).bit_length() - 1] = threshold
+    return thresholds
+
+
+def coadd_inputs_table(inputs: Sequence[CoaddInput]) -> Table:
+    """One row a frame (visit, detector, weight, n_pixels), by visit and detector, with the weight of its warp."""
+    tables = []
+    for part in inputs:
+        table = Table(part.handle.get(component="inputs"))
+        table["weight"] = part.weight
+        tables.append(table)
+    whole = vstack(tables, metadata_conflicts="silent")
+    whole.sort(["visit", "detector"])
+    return whole
+
+
+def coadd_psf(inputs: Sequence[CoaddInput], box: Box) -> CoaddPsf | None:
+    """The PSF of the weighted mean; None where a warp has none."""
+    parts = [(part.handle.get(component="psf"), part.weight) for part in inputs]
+    if any(psf is None for psf, _ in parts):
+        return None
+    return CoaddPsf.combine(parts, box)

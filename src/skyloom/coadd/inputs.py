@@ -1,0 +1,128 @@
+"""The inputs of a coadd: references to warps, and one weight for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import astropy.units as u
+import numpy as np
+from lsst.images import Box, Image, Mask
+
+from skyloom.errors import BadFrameError
+from skyloom.images import Exposure, bitmask, bits_of
+
+__all__ = ["CoaddInput", "ExposureHandle", "WarpHandle", "prepare_inputs", "warp_weight"]
+
+_MAX_SAMPLE = 1_000_000
+"""Pixels of the variance plane that are looked at for the weight."""
+
+
+class WarpHandle(Protocol):
+    """A reference to a warp: what the butler's deferred handles are, and `ExposureHandle`."""
+
+    @property
+    def dataId(self) -> Any:  # noqa: N802
+        """Maps "visit" to the warp's visit."""
+        ...
+
+    def get(self, *, component: str | None = None, parameters: dict[str, Any] | None = None) -> Any:
+        """The warp or a component (image, mask, variance, psf, inputs, bbox); ``parameters["bbox"]`` cuts out."""
+        ...
+
+
+class ExposureHandle:
+    """A warp in memory, in the form of a reference."""
+
+    def __init__(self, exposure: Exposure, visit: int) -> None:
+        self._exposure = exposure
+        self.dataId: Mapping[str, Any] = {"visit": visit}
+
+    def get(self, *, component: str | None = None, parameters: dict[str, Any] | None = None) -> Any:
+        """The warp or one of its attributes, cut out by ``parameters["bbox"]``."""
+        exposure = self._exposure[parameters["bbox"]] if parameters else self._exposure
+        return exposure if component is None else getattr(exposure, component)
+
+
+@dataclass(frozen=True, eq=False)
+class CoaddInput:
+    """A warp that takes part in a coadd."""
+
+    visit: int
+    weight: float
+    """1 / clipped mean of the variance plane, 1 / nJy^2."""
+    handle: WarpHandle
+
+    def planes(self, box: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Image, variance and mask bits ``[y, x]`` inside a box, read for this call."""
+        image, variance, mask = (
+            self.handle.get(component=name, parameters={"bbox": box}) for name in ("image", "variance", "mask")
+        )
+        return image.array, variance.array, bits_of(mask)
+
+
+def prepare_inputs(handles: Iterable[WarpHandle], bad_planes: Iterable[str]) -> tuple[list[CoaddInput], dict[int, str]]:
+    """Weigh warps, and say which cannot take part and why.
+
+    Returns
+    -------
+    inputs
+        Ordered by visit.
+    skipped
+        Visit to reason.
+
+    Raises
+    ------
+    BadFrameError
+        If a warp is not in nJy, or two are of the same visit.
+    """
+    inputs: dict[int, CoaddInput] = {}
+    skipped: dict[int, str] = {}
+    for handle in handles:
+        visit = int(handle.dataId["visit"])
+        if visit in inputs or visit in skipped:
+            raise BadFrameError(f"Visit {visit} appears twice among the warps.", cure="Give one warp a visit.")
+        variance: Image = handle.get(component="variance")
+        mask: Mask = handle.get(component="mask")
+        _check_unit(handle, visit)
+        weight = warp_weight(variance.array, bits_of(mask), bitmask(*bad_planes))
+        if weight > 0.0:
+            inputs[visit] = CoaddInput(visit, weight, handle)
+        else:
+            skipped[visit] = "no pixel with a finite positive variance"
+    return [inputs[visit] for visit in sorted(inputs)], skipped
+
+
+def _check_unit(handle: WarpHandle, visit: int) -> None:
+    one = handle.get(component="bbox")
+    corner = Box.from_shape((1, 1), start=(one.y.start, one.x.start))
+    unit = handle.get(parameters={"bbox": corner}).unit
+    if unit != u.nJy:
+        raise BadFrameError(f"The warp of visit {visit} is in {unit}, not nJy.", cure="Calibrate its frames.")
+
+
+def warp_weight(variance: np.ndarray, bits: np.ndarray, bad: int) -> float:
+    """1 / mean of a variance plane, clipped at 3 sigma twice; 0 where no pixel has a finite positive variance.
+
+    Parameters
+    ----------
+    variance
+        ``[y, x]``.
+    bits
+        Mask bits ``[y, x]``.
+    bad
+        Pixels with any of these bits do not count.
+    """
+    values = variance[np.isfinite(variance) & (variance > 0.0) & (bits & bad == 0)].astype(np.float64)
+    if values.size == 0:
+        return 0.0
+    values = values[:: -(-values.size // _MAX_SAMPLE)]
+    low, centre, high = np.percentile(values, (25.0, 50.0, 75.0))
+    scale = 0.741301109252802 * (high - low)
+    for _ in range(2):
+        kept = values[np.abs(values - centre) <= 3.0 * scale]
+        if kept.size == 0:
+            break
+        centre, scale = float(kept.mean()), float(kept.std())
+    return float(1.0 / centre)
