@@ -72,6 +72,14 @@ def test_two_peaks_in_one_place_fall_back_to_single_fits() -> None:
     assert single.all()
 
 
+def test_a_member_off_the_image_does_not_spoil_its_group() -> None:
+    image, stamps, x0, y0 = scene([30], [30], [500.0])
+    flux, _, _, single = fit(image, np.repeat(stamps, 2, axis=0), np.append(x0, 300), np.append(y0, 300), [0, 2])
+    assert flux[0] == pytest.approx(500)
+    assert np.isnan(flux[1])
+    assert single.all()
+
+
 def test_off_the_image_there_is_no_flux() -> None:
     image, stamps, _, _ = scene([30], [30], [500.0])
     flux, error, coverage, _ = fit(image, stamps, np.array([200]), np.array([200]), [0, 1])

@@ -112,7 +112,13 @@ def _cells(
     """Level and scatter of each cell, NaN where too few pixels are usable."""
     ignored = bitmask(*settings.ignored_planes)
     level, noise, count = mesh_statistics(
-        image, bits, ignored, y_edges, x_edges, settings.clip_sigma, settings.clip_iterations
+        np.ascontiguousarray(image),
+        np.ascontiguousarray(bits),
+        ignored,
+        y_edges,
+        x_edges,
+        settings.clip_sigma,
+        settings.clip_iterations,
     )
     area = np.outer(np.diff(y_edges), np.diff(x_edges))
     poor = count < settings.min_cell_fraction * area

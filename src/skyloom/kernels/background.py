@@ -57,7 +57,11 @@ def mesh_statistics(
     mean = np.empty((ny, nx))
     sigma = np.empty((ny, nx))
     count = np.zeros((ny, nx), np.int64)
-    buffer = np.empty(np.diff(y_edges).max() * np.diff(x_edges).max())
+    largest = 0
+    for j in range(ny):
+        for i in range(nx):
+            largest = max(largest, (y_edges[j + 1] - y_edges[j]) * (x_edges[i + 1] - x_edges[i]))
+    buffer = np.empty(largest)
     for j in range(ny):
         for i in range(nx):
             n = _usable(image, bits, ignored, (y_edges[j], y_edges[j + 1], x_edges[i], x_edges[i + 1]), buffer)

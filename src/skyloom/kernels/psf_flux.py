@@ -9,6 +9,8 @@ from numba import njit
 
 __all__ = ["fit_stamps"]
 
+MIN_PIVOT = 1e-3  # share of a stamp that its neighbours must not explain: nearer peaks than that are not told apart
+
 
 @njit(cache=True, nogil=True)
 def _own_sums(
@@ -44,43 +46,75 @@ def _shared_sums(
 
 
 @njit(cache=True, nogil=True)
-def _invert(matrix: np.ndarray) -> bool:
-    """Invert a symmetric positive matrix in place by its Cholesky factor; False when it is close to singular."""
+def _factor(matrix: np.ndarray) -> bool:
+    """Cholesky factor of a symmetric positive matrix into its lower triangle; False when it is close to singular."""
     n = matrix.shape[0]
-    lower = np.zeros((n, n))
     for j in range(n):
         for i in range(j, n):
             total = matrix[i, j]
             for k in range(j):
-                total -= lower[i, k] * lower[j, k]
-            if i == j:
-                if total < 1e-3 * matrix[j, j]:
-                    return False
-                lower[j, j] = math.sqrt(total)
+                total -= matrix[i, k] * matrix[j, k]
+            if i > j:
+                matrix[i, j] = total / matrix[j, j]
+            elif not total > MIN_PIVOT * matrix[j, j]:  # also where no pixel is usable
+                return False
             else:
-                lower[i, j] = total / lower[j, j]
-    inverse = np.zeros((n, n))  # of the factor
-    for j in range(n):
-        inverse[j, j] = 1.0 / lower[j, j]
-        for i in range(j + 1, n):
-            total = 0.0
-            for k in range(j, i):
-                total -= lower[i, k] * inverse[k, j]
-            inverse[i, j] = total / lower[i, i]
-    matrix[:, :] = inverse.T @ inverse
+                matrix[j, j] = math.sqrt(total)
     return True
 
 
 @njit(cache=True, nogil=True)
+def _solve(factor: np.ndarray, right: np.ndarray) -> None:
+    """Solve in place for one right-hand side with the factor of `_factor`."""
+    n = factor.shape[0]
+    for i in range(n):
+        for k in range(i):
+            right[i] -= factor[i, k] * right[k]
+        right[i] /= factor[i, i]
+    for i in range(n - 1, -1, -1):
+        for k in range(i + 1, n):
+            right[i] -= factor[k, i] * right[k]
+        right[i] /= factor[i, i]
+
+
+@njit(cache=True, nogil=True)
 def _fit_group(normal: np.ndarray, product: np.ndarray, noise: np.ndarray, flux: np.ndarray, error: np.ndarray) -> bool:
-    """Solve one group; ``normal`` is overwritten by its inverse."""
-    if not _invert(normal):
+    """Solve one group, with the errors of equal weights under unequal noise; ``normal`` is overwritten."""
+    if not _factor(normal):
         return False
-    covariance = normal @ noise @ normal
-    for i in range(product.size):
-        flux[i] = np.sum(normal[i] * product)
-        error[i] = math.sqrt(max(covariance[i, i], 0.0))
+    n = product.size
+    for i in range(n):
+        flux[i] = product[i]
+    _solve(normal, flux)
+    row = np.empty(n)  # of the inverse
+    for i in range(n):
+        for k in range(n):
+            row[k] = 1.0 if k == i else 0.0
+        _solve(normal, row)
+        total = 0.0
+        for j in range(n):
+            for k in range(n):
+                total += row[j] * noise[j, k] * row[k]
+        error[i] = math.sqrt(max(total, 0.0))
     return True
+
+
+@njit(cache=True, nogil=True)
+def _group_sums(
+    variance: np.ndarray,
+    unusable: np.ndarray,
+    stamps: np.ndarray,
+    x0: np.ndarray,
+    y0: np.ndarray,
+    normal: np.ndarray,
+    noise: np.ndarray,
+) -> None:
+    """Fill the parts of the normal matrix and of the noise off the diagonal."""
+    for i in range(x0.size):
+        for j in range(i):
+            both, spread = _shared_sums(variance, unusable, stamps, x0, y0, i, j)
+            normal[i, j], normal[j, i] = both, both
+            noise[i, j], noise[j, i] = spread, spread
 
 
 @njit(cache=True, nogil=True)
@@ -139,13 +173,11 @@ def fit_stamps(
         if m < 2:
             continue
         fitted = False
-        if m <= max_group and np.all(square[first:last] > 0.0):
-            normal, noise = np.diag(square[first:last]), np.diag(spread[first:last])
+        if m <= max_group:
+            normal, noise = np.zeros((m, m)), np.zeros((m, m))
             for i in range(m):
-                for j in range(i):
-                    both, spread_both = _shared_sums(variance, unusable, stamps, x0, y0, first + i, first + j)
-                    normal[i, j] = normal[j, i] = both
-                    noise[i, j] = noise[j, i] = spread_both
+                normal[i, i], noise[i, i] = square[first + i], spread[first + i]
+            _group_sums(variance, unusable, stamps[first:last], x0[first:last], y0[first:last], normal, noise)
             fitted = _fit_group(normal, product[first:last], noise, flux[first:last], error[first:last])
         single[first:last] = not fitted
     return flux, error, coverage, single

@@ -28,7 +28,10 @@ def _start(values: np.ndarray) -> tuple[float, float]:
     n = sample.size
     spread = 0.7413 * (sample[(3 * n) // 4] - sample[n // 4])
     if spread <= 0.0:  # integer data of little noise: most values are the same
-        spread = np.std(sample)
+        centre, square = np.mean(sample), 0.0
+        for value in sample:
+            square += (value - centre) ** 2
+        spread = math.sqrt(square / n)
     return sample[n // 2], spread
 
 

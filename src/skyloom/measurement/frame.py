@@ -29,7 +29,9 @@ class Frame:
     @classmethod
     def of(cls, exposure: Exposure, unusable_planes: tuple[str, ...]) -> Frame:
         """The frame of an exposure; pixels of ``unusable_planes`` are not used."""
-        image, variance, bits = exposure.image.array, exposure.variance.array, exposure.bits
+        # One memory layout for all: kernels are compiled for each that they meet.
+        planes = (exposure.image.array, exposure.variance.array, exposure.bits)
+        image, variance, bits = (np.ascontiguousarray(plane) for plane in planes)
         unusable = ~(np.isfinite(image) & np.isfinite(variance))
         unusable |= (bits & bitmask(*unusable_planes)) != 0
         return cls(image, variance, bits, unusable, exposure.bbox.x.min, exposure.bbox.y.min)
