@@ -54,7 +54,7 @@ def fit_astrometry(frame: CalibratedFrame, loader: ReferenceLoader, settings: Ca
     frame.metadata |= {
         "astrometry_rms_arcsec": solution.rms_arcsec,
         "n_astrometry_matches": solution.n_matches,
-        "wcs": solution.header.tostring(),
+        "wcs": solution.header.tostring(sep="\n", endcard=False, padding=False),
     }
 
 

@@ -1,0 +1,330 @@
+"""`CalibrateImageTask`: from a frame in electrons to a calibrated one with its catalogues."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy.table import Table
+from lsst.pex.config import ListField
+from lsst.pipe.base import (
+    AnnotatedPartialOutputsError,
+    PipelineTask,
+    PipelineTaskConfig,
+    PipelineTaskConnections,
+    QuantumContext,
+    Struct,
+)
+from lsst.pipe.base.connectionTypes import Input, Output, PrerequisiteInput
+
+from skyloom.calibrate import CalibratedFrame, CalibrateSettings, ReferenceLoader, calibrate_frame, combine_snaps
+from skyloom.catalog.ids import IdGenerator
+from skyloom.catalog.refcat import ShardedCatalogue
+from skyloom.errors import FrameError
+from skyloom.images import Exposure, from_post_isr, plain_metadata, to_visit_image
+
+from .calibrate_image_config import StagesConfig, set_defaults, to_settings
+from .failure import FrameFailure
+
+if TYPE_CHECKING:
+    from skyloom.instruments import Camera
+
+__all__ = ["CalibrateImageConfig", "CalibrateImageConnections", "CalibrateImageTask"]
+
+_DETECTOR = ("instrument", "visit", "detector")
+_OPTIONAL = ("psf_stars", "psf_stars_footprints", "astrometry_matches", "photometry_matches")
+
+
+class CalibrateImageConnections(PipelineTaskConnections, dimensions=_DETECTOR):
+    """What the calibration of a frame reads and writes."""
+
+    exposures = Input(
+        doc="Frame after instrument signature removal, or two snaps of a visit.",
+        name="post_isr",
+        storageClass="PostIsrImage",
+        dimensions=("instrument", "exposure", "detector"),
+        multiple=True,
+    )
+    camera = PrerequisiteInput(
+        doc="Description of the camera: filters, and the errors of its pointing.",
+        name="camera",
+        storageClass="SkyloomCamera",
+        dimensions=("instrument",),
+    )
+    # Without a shard the frame fails with a message of ours, and not for want of an input.
+    astrometry_ref_cat = PrerequisiteInput(
+        doc="Shards of the reference catalogue for astrometry.",
+        name="refcat",
+        storageClass="ArrowAstropy",
+        dimensions=("htm7",),
+        multiple=True,
+        deferLoad=True,
+        minimum=0,
+    )
+    photometry_ref_cat = PrerequisiteInput(
+        doc="Shards of the reference catalogue for photometry.",
+        name="refcat",
+        storageClass="ArrowAstropy",
+        dimensions=("htm7",),
+        multiple=True,
+        deferLoad=True,
+        minimum=0,
+    )
+    output_exposure = Output(
+        doc="Calibrated frame: nJy, background subtracted, with PSF, WCS and summary.",
+        name="initial_pvi",
+        storageClass="VisitImage",
+        dimensions=_DETECTOR,
+    )
+    stars = Output(
+        doc="All sources of the frame.",
+        name="initial_stars_detector",
+        storageClass="ArrowAstropy",
+        dimensions=_DETECTOR,
+    )
+    stars_footprints = Output(
+        doc="Their footprints.",
+        name="initial_stars_footprints_detector",
+        storageClass="SkyloomFootprints",
+        dimensions=_DETECTOR,
+    )
+    applied_photo_calib = Output(
+        doc="The calibration that turned electrons into nJy.",
+        name="initial_photoCalib_detector",
+        storageClass="SkyloomPhotoCalib",
+        dimensions=_DETECTOR,
+    )
+    background = Output(
+        doc="The sky that was subtracted, nJy.",
+        name="initial_pvi_background",
+        storageClass="BackgroundMap",
+        dimensions=_DETECTOR,
+    )
+    psf_stars = Output(
+        doc="The stars among which the PSF was fitted.",
+        name="initial_psf_stars_detector",
+        storageClass="ArrowAstropy",
+        dimensions=_DETECTOR,
+    )
+    psf_stars_footprints = Output(
+        doc="Their footprints.",
+        name="initial_psf_stars_footprints_detector",
+        storageClass="SkyloomFootprints",
+        dimensions=_DETECTOR,
+    )
+    astrometry_matches = Output(
+        doc="Sources and reference stars that the WCS was fitted to.",
+        name="initial_astrometry_match_detector",
+        storageClass="ArrowAstropy",
+        dimensions=_DETECTOR,
+    )
+    photometry_matches = Output(
+        doc="Sources and reference stars that the zero point was fitted to.",
+        name="initial_photometry_match_detector",
+        storageClass="ArrowAstropy",
+        dimensions=_DETECTOR,
+    )
+
+    def __init__(self, *, config: CalibrateImageConfig | None = None) -> None:
+        super().__init__(config=config)
+        if config is not None:
+            for name in set(_OPTIONAL) - set(config.optional_outputs):
+                delattr(self, name)
+
+
+class CalibrateImageConfig(PipelineTaskConfig, StagesConfig, pipelineConnections=CalibrateImageConnections):
+    """Settings of `CalibrateImageTask`."""
+
+    optional_outputs: Any = ListField(
+        dtype=str,
+        default=list(_OPTIONAL),
+        itemCheck=lambda name: name in _OPTIONAL,
+        doc="Outputs beyond the main ones.",
+    )
+
+    def setDefaults(self) -> None:  # noqa: N802
+        """Set the defaults that depend on where a part is used."""
+        super().setDefaults()  # type: ignore[no-untyped-call]
+        set_defaults(self)
+
+
+class CalibrateImageTask(PipelineTask):
+    """Calibrate one frame: background, PSF, sources, aperture corrections, WCS, zero point, pixels in nJy.
+
+    Parameters
+    ----------
+    initial_stars_schema
+        An empty table; columns of it that the source table lacks are added to that, empty.
+    **kwargs
+        Those of `lsst.pipe.base.PipelineTask`.
+    """
+
+    ConfigClass = CalibrateImageConfig
+    _DefaultName = "calibrateImage"
+    config: CalibrateImageConfig
+
+    def __init__(self, initial_stars_schema: Table | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.initial_stars_schema = initial_stars_schema
+
+    def runQuantum(  # noqa: N802
+        self,
+        butlerQC: QuantumContext,  # noqa: N803
+        inputRefs: Any,  # noqa: N803
+        outputRefs: Any,  # noqa: N803
+    ) -> None:
+        """Read a frame, its camera and its reference stars; write the calibrated frame and the catalogues.
+
+        A frame that fails leaves its catalogues as far as they came, and never an ``output_exposure``.
+        """
+        inputs: dict[str, Any] = butlerQC.get(inputRefs)
+        camera: Camera = inputs["camera"]
+        data_id = butlerQC.quantum.dataId
+        assert data_id is not None
+        try:
+            result = self.run(
+                exposures=[from_post_isr(frame) for frame in inputs["exposures"]],
+                id_generator=IdGenerator(int(data_id["visit"]), int(data_id["detector"]), camera.detector_max),
+                astrometry_loader=_catalogue(inputs["astrometry_ref_cat"]),
+                photometry_loader=_catalogue(inputs["photometry_ref_cat"]),
+                camera=camera,
+            )
+            result.output_exposure = to_visit_image(result.output_exposure)
+        except FrameError as error:
+            failure = FrameFailure(error)
+            partial = _partial_struct(error)
+            annotated = AnnotatedPartialOutputsError.annotate(failure, self, log=self.log)
+            butlerQC.put(partial, outputRefs)
+            raise annotated from failure
+        butlerQC.put(result, outputRefs)
+
+    def run(
+        self,
+        *,
+        exposures: Exposure | Sequence[Exposure],
+        id_generator: IdGenerator | None = None,
+        astrometry_loader: ReferenceLoader | None = None,
+        photometry_loader: ReferenceLoader | None = None,
+        camera: Camera | None = None,
+    ) -> Struct:
+        """Calibrate a frame.
+
+        Parameters
+        ----------
+        exposures
+            After instrument signature removal, in electrons: one exposure, modified in place, or two snaps, whose
+            sum is calibrated.
+        id_generator
+            Makes the source ids; 1, 2, 3, ... without one.
+        astrometry_loader, photometry_loader
+            Give the reference stars of a circle, see `skyloom.calibrate.calibrate_frame`; one of them serves for
+            both.
+        camera
+            Tells the reference filter and the errors of the pointing, where the configuration does not.
+
+        Returns
+        -------
+        Struct
+            ``output_exposure``: the calibrated `Exposure`.
+            ``stars``, ``stars_footprints``: all sources and their footprints.
+            ``psf_stars``, ``psf_stars_footprints``: the candidates of the PSF and their footprints.
+            ``background``: the sky that was subtracted, nJy.
+            ``applied_photo_calib``: what turned electrons into nJy.
+            ``astrometry_matches``, ``photometry_matches``: the matched reference stars.
+
+        Raises
+        ------
+        FrameError
+            If a stage fails; its ``partial`` holds what had been obtained.
+        ValueError
+            If no reference loader is given.
+        """
+        loader = astrometry_loader or photometry_loader
+        if loader is None:
+            raise ValueError("Give astrometry_loader or photometry_loader: a frame is calibrated against references.")
+        exposure = combine_snaps([exposures] if isinstance(exposures, Exposure) else list(exposures))
+        settings = self._settings(exposure, camera)
+        frame = calibrate_frame(
+            exposure, loader, settings, photometry_loader=photometry_loader, id_generator=id_generator
+        )
+        self._report(frame)
+        return _struct(frame, output_exposure=frame.exposure)
+
+    def _settings(self, exposure: Exposure, camera: Camera | None) -> CalibrateSettings:
+        """The configuration as settings, with what the camera knows; gives the exposure its band."""
+        if camera is None:
+            return to_settings(self.config)
+        known = camera.filters.get(exposure.physical_filter or "")
+        settings = to_settings(self.config, **_guess_errors(camera))
+        if known is None:
+            return settings
+        exposure.band = exposure.band or known.band
+        return dataclasses.replace(settings, reference_filter=settings.reference_filter or known.reference)
+
+    def _report(self, frame: CalibratedFrame) -> None:
+        """Put the figures into the task's metadata and a line into the log; add the caller's columns."""
+        for name, value in plain_metadata(frame.metadata).items():
+            self.metadata[name] = "" if value is None else value
+        self.log.info(
+            "%d sources, %d PSF stars of sigma %.2f px, WCS to %.0f mas, zero point %.3f +- %.3f mag",
+            frame.metadata["n_sources"],
+            frame.metadata["n_psf_stars"],
+            frame.metadata["psf_sigma"],
+            1000 * frame.metadata["astrometry_rms_arcsec"],
+            frame.metadata["zero_point_mag"],
+            frame.metadata["zero_point_err_mag"],
+        )
+        if self.initial_stars_schema is not None and frame.stars is not None:
+            _add_columns(frame.stars, self.initial_stars_schema)
+
+
+def _guess_errors(camera: Camera) -> dict[str, float]:
+    """How far the first guess of a camera's projection may be off."""
+    return {
+        "pointing_error_deg": camera.pointing_error_deg,
+        "scale_error": camera.scale_error,
+        "rotation_error_deg": camera.rotation_error_deg,
+    }
+
+
+def _catalogue(handles: Sequence[Any]) -> ShardedCatalogue:
+    """A reference catalogue that reads the shards of deferred handles when it needs them."""
+    return ShardedCatalogue({int(handle.dataId["htm7"]): handle.get for handle in handles})
+
+
+def _struct(frame: CalibratedFrame, **others: Any) -> Struct:
+    """What the stages yielded, under the names of the outputs."""
+    return Struct(
+        stars=frame.stars,
+        stars_footprints=frame.stars_footprints,
+        psf_stars=frame.psf_stars,
+        psf_stars_footprints=frame.psf_stars_footprints,
+        background=frame.background,
+        applied_photo_calib=frame.photo_calib,
+        astrometry_matches=frame.astrometry_matches,
+        photometry_matches=frame.photometry_matches,
+        **others,
+    )
+
+
+def _partial_struct(error: FrameError) -> Struct:
+    """What a failed frame may still write; its tables say why it failed."""
+    frame = error.partial
+    if not isinstance(frame, CalibratedFrame):
+        return Struct()
+    for table in (frame.stars, frame.psf_stars, frame.astrometry_matches):
+        if table is not None:
+            table.meta["failure"] = str(error)
+    return _struct(frame)
+
+
+def _add_columns(table: Table, schema: Table) -> None:
+    """Columns of a schema that the table lacks: NaN, 0, False or an empty text."""
+    for name in schema.colnames:
+        if name not in table.colnames:
+            wanted = schema[name]
+            fill: Any = np.nan if wanted.dtype.kind == "f" else 0
+            table[name] = np.full(len(table), fill).astype(wanted.dtype)
+            table[name].unit, table[name].description = wanted.unit, wanted.description
