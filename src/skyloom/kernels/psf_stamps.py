@@ -56,15 +56,16 @@ def _shift(grid: np.ndarray, dx: float, dy: float, rows: np.ndarray, out: np.nda
     for k in range(2 * size - 1):
         taps_x[k] = _lanczos(k - (size - 1) - dx, GRID_LANCZOS)
         taps_y[k] = _lanczos(k - (size - 1) - dy, GRID_LANCZOS)
+    rows[:] = 0.0
+    out[:] = 0.0
+    # The innermost loops run along rows and add up nothing: the compiler can take several pixels at once.
     for row in range(size):
-        for column in range(size):
-            total = 0.0
-            for k in range(size):
-                total += taps_x[column - k + size - 1] * grid[row, k]
-            rows[row, column] = total
+        for k in range(size):
+            value = grid[row, k]
+            first = size - 1 - k
+            for column in range(size):
+                rows[row, column] += taps_x[first + column] * value
     for row in range(size):
-        for column in range(size):
-            out[row, column] = 0.0
         for k in range(size):
             tap = taps_y[row - k + size - 1]
             for column in range(size):
