@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from skyloom.errors import SkyloomError
+from skyloom.pipelines import find_pipeline, load_pipeline, shipped_pipelines, split_name
+
+
+def test_shipped_pipelines_are_found_by_name() -> None:
+    assert shipped_pipelines() == ["drp", "drp_post_isr"]
+    assert find_pipeline("drp").name == "drp.yaml"
+
+
+def test_a_pipeline_is_found_by_path(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(find_pipeline("drp").read_text())
+    assert find_pipeline(str(path)) == path
+    with pytest.raises(SkyloomError, match="no such pipeline file"):
+        find_pipeline(str(tmp_path / "other.yaml"))
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(SkyloomError, match=r"'dpr'.*Shipped: drp, drp_post_isr"):
+        find_pipeline("dpr")
+
+
+def test_labels_stand_behind_the_name() -> None:
+    assert split_name("drp#single_frame,coadd") == ("drp", ["single_frame", "coadd"])
+    assert split_name("path/to.yaml") == ("path/to.yaml", [])
+
+
+def test_both_pipelines_differ_by_the_removal_of_the_signature() -> None:
+    raw, post_isr = set(load_pipeline("drp").task_labels), set(load_pipeline("drp_post_isr").task_labels)
+    assert raw - post_isr == {"isr"}
+    assert post_isr == {"calibrate_image", "visit_summary", "make_direct_warp", "assemble_coadd"}
+
+
+def test_settings_win_over_files(tmp_path: Path) -> None:
+    file = tmp_path / "summary.py"
+    file.write_text("config.connections.visit_summary = 'from_file'\n")
+    changes = ["visit_summary:connections.visit_summary=from_setting"]
+    label = "visit_summary"
+    pipeline = load_pipeline("drp", files=[f"{label}:{file}"]).subsetFromLabels(_only(label))
+    assert pipeline.to_graph().tasks[label].config.connections.visit_summary == "from_file"
+    pipeline = load_pipeline("drp", changes, [f"{label}:{file}"]).subsetFromLabels(_only(label))
+    assert pipeline.to_graph().tasks[label].config.connections.visit_summary == "from_setting"
+
+
+def _only(label: str) -> object:
+    from lsst.pipe.base.pipeline import LabelSpecifier
+
+    return LabelSpecifier(labels={label})
+
+
+@pytest.mark.parametrize(
+    ("settings", "files", "message"),
+    [
+        (["isrr:a=1"], [], "'isrr:a=1' names no task"),
+        (["isr:a"], [], "changes nothing"),
+        ([], ["isr:missing.py"], "no such configuration file"),
+    ],
+)
+def test_bad_changes_are_refused(settings: list[str], files: list[str], message: str) -> None:
+    with pytest.raises(SkyloomError, match=message):
+        load_pipeline("drp", settings, files)
