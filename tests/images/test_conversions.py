@@ -213,6 +213,19 @@ def test_astropy_reads_the_same_sky(kind: str, tmp_path: Path):
     assert np.allclose(at[1] - exposure.bbox.y.start, y, atol=1e-6)
 
 
+def test_astropy_reads_the_sky_of_a_tpv_frame(tmp_path):
+    """The form of TPV that lsst.images writes by itself drops the distortion."""
+    exposure = samples.post_isr()
+    header = samples.wcs_header(CTYPE1="RA---TPV", CTYPE2="DEC--TPV", PV1_1=1.0, PV2_1=1.0, PV1_4=0.5, PV2_4=0.7)
+    for name in ("A_ORDER", "B_ORDER", "A_2_0", "B_1_1"):
+        del header[name]
+    exposure.projection = images.projection_from_header(header, samples.detector().frame)
+    write_archive(images.to_post_isr(exposure), str(tmp_path / "tpv.fits"))
+    ra, dec = WCS(fits.getheader(tmp_path / "tpv.fits", "IMAGE")).all_pix2world([0.0, 11.0], [9.0, 0.0], 0)
+    x, y = images.radec_to_pixel(exposure.projection, ra, dec)
+    assert np.allclose([x, y], [[0.0, 11.0], [9.0, 0.0]], atol=1e-4)
+
+
 def test_many_inputs_are_one_table(tmp_path):
     """The number of HDUs does not grow with the number of inputs."""
     from dataclasses import replace

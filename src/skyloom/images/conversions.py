@@ -47,7 +47,7 @@ def to_post_isr(exposure: Exposure) -> PostIsrImage:
         image,
         mask=mask,
         variance=variance,
-        sky_projection=exposure.projection,
+        sky_projection=None if exposure.projection is None else with_fits_form(exposure.projection, exposure.bbox),
         detector=exposure.detector,
         obs_info=exposure.obs_info,
         band=exposure.band,
