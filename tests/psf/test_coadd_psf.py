@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.wcs import WCS
@@ -12,8 +13,10 @@ from lsst.images.psfs import GaussianPointSpreadFunction
 from psfs import gaussian_grid
 
 from skyloom.errors import PsfError
+from skyloom.images import Exposure
 from skyloom.kernels.psf_stamps import stamp_sigmas
 from skyloom.psf import CoaddPsf, CoaddPsfComponent, WarpedPsf, psf_stamps
+from skyloom.warp import warp_exposure
 
 PATCH = Box.factory[0:400, 0:500]
 INPUT = Box.factory[0:300, 0:350]
@@ -100,6 +103,19 @@ def test_coadd_psf_is_what_the_warp_of_a_star_gives(angle_deg):
     warped /= warped.sum()
     assert np.abs(stamps[0] - warped).max() < 1e-5 * warped.max()
     assert stamp_sigmas(stamps)[0] == pytest.approx(stamp_sigmas(warped[None])[0], rel=1e-5)
+
+
+def test_coadd_psf_is_what_our_warp_gives():
+    x, y, sigma = 243.37, 207.81, 1.8
+    source = on_detector(angle_deg=25.0)
+    star_at = source.sky_to_pixel(TRACT.pixel_to_sky(x=x, y=y))
+    gy, gx = np.mgrid[0 : INPUT.y.size, 0 : INPUT.x.size]
+    image = 1e4 * np.exp(-0.5 * ((gx - star_at.x) ** 2 + (gy - star_at.y) ** 2) / sigma**2)
+    frame = Exposure.from_arrays(image, None, np.ones(image.shape), unit=u.nJy, projection=source)
+    psf = CoaddPsf([component(psf=GaussianPointSpreadFunction(sigma, INPUT, 25), projection=source)], TRACT, PATCH)
+    model = psf.compute_stellar_image(x=x, y=y)
+    warped = warp_exposure(frame, PATCH, TRACT).image[model.bbox].array.astype(float)
+    assert np.abs(warped / warped.sum() - model.array).max() < 1e-5 * model.array.max()
 
 
 def test_weighted_mean_of_the_inputs():
