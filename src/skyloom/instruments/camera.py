@@ -344,7 +344,10 @@ class Camera:
     def _header_projection(
         self, header: Header | Mapping[str, Any], file: str, detector: Detector
     ) -> SkyProjection[Any]:
-        cards = header if isinstance(header, Header) else Header(header)
+        cards = header.copy() if isinstance(header, Header) else Header(header)
+        if "RADECSYS" in cards and "RADESYS" not in cards:
+            # The old name of the keyword: astropy heeds it, but warns for every frame.
+            cards.rename_keyword("RADECSYS", "RADESYS")
         try:
             return projection_from_header(cards, detector.frame)
         except BadFrameError as error:

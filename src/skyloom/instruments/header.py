@@ -20,6 +20,12 @@ __all__ = ["ON_SKY", "HeaderReader"]
 ON_SKY = frozenset({"science"})
 """Observation types that need a pointing and make visits."""
 
+_UNDESCRIBED = {
+    "dark_time": "the exposure time",
+    "detector": "the only one, or its HDU",
+    "filter": "the only one",
+    "rotator": "no rotator",
+}
 _NO_FILTER = frozenset({"bias", "dark"})
 
 
@@ -152,7 +158,7 @@ class HeaderReader:
         """Where a quantity comes from, in words."""
         source = getattr(self._camera.header, quantity)
         if source is None:
-            return "not described"
+            return _UNDESCRIBED.get(quantity, "not described")
         if source.value is not None:
             return "fixed value"
         if source.expression is not None:
