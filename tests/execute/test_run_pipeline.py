@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,24 @@ def test_the_same_command_again_keeps_everything(survey: Survey, whole: RunSumma
     assert again.run == whole.run
     assert again.kept == Counter(double=4, sum=1, tile=1)
     assert ids(survey.butler("u/whole"), whole.run) == before
+
+
+def test_what_is_registered_already_may_be_registered_again(survey: Survey) -> None:
+    """A kill between the registration and the line in the journal that says so; and one before a product is redone."""
+    request = survey.request("u/again", steps=["numbers"])
+    first = run_pipeline(request)
+    journal = survey.root / first.run / "skyloom_run.jsonl"
+    lines = [line for line in journal.read_text().splitlines(keepends=True) if '"registered"' not in line]
+    start = next(line for line in lines if '"start"' in line and '"double", "toy", "2"' in line)
+    for old in json.loads(start)["outputs"]:
+        start = start.replace(old[2], uuid.uuid4().hex)
+    journal.write_text("".join([*lines, start]))
+    second = run_pipeline(request)
+    assert second.kept == Counter(double=3)
+    assert second.counts["double"] == Counter({Status.SUCCEEDED: 4})
+    assert second.stale == Counter(sum=1)
+    assert survey.butler("u/again").get("total", instrument="toy")["sum"] == 14.0
+    assert loose_files(survey, first.run) == set()
 
 
 def test_two_workers_write_what_one_writes(survey: Survey, whole: RunSummary) -> None:

@@ -61,7 +61,7 @@ class Registrar:
             refs = self._refs(past)
             if past.status is None:
                 begun += 1
-                remove_outputs(self._butler, refs)
+                self.take_back(refs)
                 self._journal.drop(key)
             else:
                 finished.extend(ref for ref in refs if ref.id in past.written)
@@ -70,9 +70,10 @@ class Registrar:
         return begun
 
     def take_back(self, refs: Iterable[DatasetRef]) -> None:
-        """Remove datasets from the registry, where they are in it, and their files."""
+        """Remove datasets from the registry, under whatever id it knows them in this run, and their files."""
         refs = list(refs)
-        known = [ref for ref in refs if self._butler.get_dataset(ref.id) is not None]
+        found = [self._butler.find_dataset(ref.datasetType.name, ref.dataId, collections=ref.run) for ref in refs]
+        known = [ref for ref in found if ref is not None]
         if known:
             self._butler.pruneDatasets(known, disassociate=True, unstore=True, purge=True)
         remove_outputs(self._butler, refs)

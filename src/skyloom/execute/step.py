@@ -124,9 +124,10 @@ class StepRun:
     def _kept(self, quantum_id: uuid.UUID) -> Past | None:
         """What is known of a quantum that need not run, or None."""
         quantum = self._quanta[quantum_id]
-        past = self._journal.quanta.get(self._key(quantum_id)) or self._from_repository(quantum_id, quantum)
-        if past is None or past.status is None:
+        found = self._from_repository(quantum_id, quantum)
+        if found is None:
             return None
+        past = self._journal.quanta.get(self._key(quantum_id), found)
         if past.inputs and past.inputs != self._inputs(quantum):
             self._summary.stale[self._nodes[quantum_id]["task_label"]] += 1
             return None
@@ -158,14 +159,16 @@ class StepRun:
     def _submit(self, quantum_id: uuid.UUID) -> None:
         quantum = self._quanta[quantum_id]
         old = [ref for ref in _outputs(quantum) if ref.id in self._present]
+        inputs = self._inputs(quantum)
         if old:
             # What is made anew gets new ids, by which everything made from it is seen to be out of date.
+            self._renamed.update((ref.id, uuid.uuid4()) for ref in _outputs(quantum))
+        quantum = _rename(quantum, self._renamed)
+        # First the journal: a kill between these lines leaves a quantum that was begun, of which nothing is kept.
+        self._journal.start(self._key(quantum_id), list(_outputs(quantum)), inputs)
+        if old:
             self._registrar.take_back(old)
             self._present.difference_update(ref.id for ref in old)
-            self._renamed.update((ref.id, uuid.uuid4()) for ref in _outputs(quantum))
-        inputs = self._inputs(quantum)
-        quantum = _rename(quantum, self._renamed)
-        self._journal.start(self._key(quantum_id), list(_outputs(quantum)), inputs)
         self._active[quantum_id] = quantum
         self._pool.submit(self._nodes[quantum_id]["task_label"], quantum_id, quantum)
 
