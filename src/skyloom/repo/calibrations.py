@@ -16,7 +16,7 @@ from skyloom.instruments import Camera
 from .calibration_frames import read_defects, read_master
 from .collections import calib_collection
 
-__all__ = ["CALIBRATION_TYPES", "Imported", "certify", "import_calibrations", "parse_validity"]
+__all__ = ["CALIBRATION_TYPES", "Imported", "certify", "import_calibrations", "parse_validity", "validity_run"]
 
 CALIBRATION_TYPES = ("bias", "dark", "flat", "defects")
 
@@ -117,7 +117,7 @@ def import_calibrations(
         loaded[key] = (path, master)
         results.append(Imported(path, data_id))
     with butler.transaction():
-        run = _validity_run(camera.name, kind, validity)
+        run = validity_run(camera.name, kind, validity)
         butler.collections.register(run, CollectionType.RUN)
         for result in (entry for entry in results if entry.error is None):
             master = loaded[tuple(result.data_id.values())][1]
@@ -181,7 +181,7 @@ def _words(validity: Timespan) -> str:
     return "all dates" if begin == end == "open" else f"{begin} to {end}"
 
 
-def _validity_run(instrument: str, kind: str, validity: Timespan) -> str:
+def validity_run(instrument: str, kind: str, validity: Timespan) -> str:
     """Run of the calibrations of one kind and range, so that each range has datasets of its own."""
     return f"{calib_collection(instrument)}/{kind}/{_label(validity.begin)}_{_label(validity.end)}"
 
