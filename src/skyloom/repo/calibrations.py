@@ -171,7 +171,7 @@ def certify(
 def _conflict(kind: str, data_id: dict[str, Any], validity: Timespan) -> RepositoryError:
     what = ", ".join(f"{name} {value}" for name, value in data_id.items() if name != "instrument")
     return RepositoryError(
-        f"a {kind} of {what} is certified already for part of {_words(validity)}.",
+        f"a {kind} of {what} is certified already for some of the dates ({_words(validity)}).",
         cure="Give other dates with --begin and --end, or replace it with --replace.",
     )
 
