@@ -42,6 +42,8 @@ class ExposureHandle:
     def get(self, *, component: str | None = None, parameters: dict[str, Any] | None = None) -> Any:
         """The warp or one of its attributes, cut out by ``parameters["bbox"]``."""
         exposure = self._exposure[parameters["bbox"]] if parameters else self._exposure
+        if component == "image":
+            return Image(exposure.image.array, bbox=exposure.bbox, unit=exposure.unit)
         return exposure if component is None else getattr(exposure, component)
 
 
@@ -97,7 +99,7 @@ def prepare_inputs(handles: Iterable[WarpHandle], bad_planes: Iterable[str]) -> 
 def _check_unit(handle: WarpHandle, visit: int) -> None:
     one = handle.get(component="bbox")
     corner = Box.from_shape((1, 1), start=(one.y.start, one.x.start))
-    unit = handle.get(parameters={"bbox": corner}).unit
+    unit = handle.get(component="image", parameters={"bbox": corner}).unit
     if unit != u.nJy:
         raise BadFrameError(f"The warp of visit {visit} is in {unit}, not nJy.", cure="Calibrate its frames.")
 
