@@ -106,6 +106,15 @@ def test_field_is_in_the_coordinates_of_the_box_and_agrees_at_points() -> None:
     assert at_points == pytest.approx(rendered[(y - 1000).astype(int), (x + 300).astype(int)], rel=1e-6)
 
 
+@pytest.mark.parametrize("bin_size", [50, 64, 200])
+def test_rendering_is_that_of_the_field(bin_size: int) -> None:
+    image = frame(stars=30)
+    image[:200] = 777.0  # level cells too, where slopes are undefined
+    box = Box.factory[40:540, -30:610]
+    background = fit_background(image, no_mask(image), settings=BackgroundSettings(bin_size=bin_size), box=box)
+    assert background.render() == pytest.approx(background.field.render(dtype=np.float64).array, rel=1e-7)
+
+
 def test_subtract_changes_the_image_alone() -> None:
     image = frame()
     exposure = Exposure.from_arrays(image.copy(), variance=np.full(SHAPE, NOISE**2), unit=u.electron, x0=7, y0=9)

@@ -177,6 +177,15 @@ def test_missing_pixels_are_flagged_and_left_out() -> None:
     assert np.isfinite(row["aperture_flux_12_0"])
 
 
+def test_negative_variance_counts_as_missing() -> None:
+    frame = exposure([(100.0, 80.0, 1e5)], noise=0.0)
+    frame.variance.array[84, 101] = -1e6
+    row = measure(frame)[0]
+    assert row["aperture_flag_6_0"]
+    assert np.isfinite(row["aperture_flux_6_0_err"])
+    assert row["psf_flux"] == pytest.approx(1e5, rel=1e-4)
+
+
 def test_a_star_at_the_edge() -> None:
     row = measure(exposure([(4.0, 80.0, 1e5)]))[0]
     assert row["flag_edge"]

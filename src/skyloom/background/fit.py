@@ -11,7 +11,7 @@ from lsst.images.fields import ChebyshevField, Field, SplineField
 
 from skyloom.errors import BadFrameError
 from skyloom.images.mask_planes import bitmask
-from skyloom.kernels.background import mesh_statistics
+from skyloom.kernels.background import mesh_statistics, render_akima
 
 from .mesh import add_border, cell_edges, fill_missing, smooth_mesh
 
@@ -54,6 +54,11 @@ class Background:
 
     def render(self) -> np.ndarray:
         """The sky at every pixel, ``[y, x]`` float32."""
+        field = self.field
+        if isinstance(field, SplineField) and np.isfinite(field.data).all():  # as field.render, but compiled
+            box = field.bounds.bbox
+            nodes = (np.array(part, dtype=np.float64) for part in (field.data, field.y, field.x))
+            return np.asarray(render_akima(*nodes, box.y.min, box.x.min, box.y.size, box.x.size))
         return np.asarray(self.field.render(dtype=np.float32).array)
 
 

@@ -92,7 +92,7 @@ def detect_sources(
 def _filter(exposure: Exposure, psf_sigma: float, settings: DetectionSettings) -> Filtered:
     """The exposure through the matched filter."""
     image, variance = exposure.image.array, exposure.variance.array
-    unusable = ~(np.isfinite(image) & np.isfinite(variance))
+    unusable = ~(np.isfinite(image) & np.isfinite(variance) & (variance >= 0))
     unusable |= (exposure.bits & bitmask(*settings.unusable_planes)) != 0
     if unusable.all():
         raise BadFrameError(

@@ -49,11 +49,11 @@ def matched_filter(
         Where a smaller share of the kernel is on usable pixels, the noise is +inf.
     """
     kernel = gaussian_kernel(psf_sigma)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         value = convolve_separable(np.where(unusable, np.float32(0), image), kernel)
         noise = np.sqrt(convolve_separable(np.where(unusable, np.float32(0), variance), kernel**2))
         coverage = _coverage(unusable, kernel)
-        noise[(coverage < min_coverage) | (noise <= 0)] = np.inf
+        noise[(coverage < min_coverage) | ~(noise > 0)] = np.inf
     return Filtered(value=value, noise=noise, half_width=kernel.size // 2)
 
 

@@ -9,7 +9,7 @@ from numba import njit
 
 from .statistics import clipped_mean
 
-__all__ = ["mesh_statistics"]
+__all__ = ["mesh_statistics", "render_akima"]
 
 
 @njit(cache=True, nogil=True)
@@ -68,3 +68,77 @@ def mesh_statistics(
             mean[j, i], sigma[j, i], _ = clipped_mean(buffer[:n], n_sigma, max_iterations)
             count[j, i] = n
     return mean, sigma, count
+
+
+@njit(cache=True, nogil=True)
+def _akima_slopes(at: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
+    """Slopes of an Akima spline at its nodes (at least two) into ``slope``; two nodes give a straight line."""
+    n = at.size
+    steps = np.empty(n + 3)  # of the intervals, with two made up at each end
+    for i in range(n - 1):
+        steps[i + 2] = (value[i + 1] - value[i]) / (at[i + 1] - at[i])
+    before = steps[3] if n > 2 else steps[2]
+    after = steps[n - 1] if n > 2 else steps[n]
+    steps[1] = 2.0 * steps[2] - before
+    steps[0] = 2.0 * steps[1] - steps[2]
+    steps[n + 1] = 2.0 * steps[n] - after
+    steps[n + 2] = 2.0 * steps[n + 1] - steps[n]
+    largest = 0.0
+    for i in range(n):
+        largest = max(largest, abs(steps[i + 3] - steps[i + 2]) + abs(steps[i + 1] - steps[i]))
+    for i in range(n):
+        right, left = abs(steps[i + 3] - steps[i + 2]), abs(steps[i + 1] - steps[i])
+        if right + left > 1e-9 * largest:
+            slope[i] = (right * steps[i + 1] + left * steps[i + 2]) / (right + left)
+        else:
+            slope[i] = 0.5 * (steps[i + 1] + steps[i + 2])
+
+
+@njit(cache=True, nogil=True)
+def _akima_row(at: np.ndarray, value: np.ndarray, slope: np.ndarray, first: int, out: np.ndarray) -> None:
+    """Evaluate an Akima spline at the integers from ``first`` on."""
+    _akima_slopes(at, value, slope)
+    last = at.size - 2
+    start = 0
+    for i in range(last + 1):
+        stop = out.size if i == last else min(max(math.ceil(at[i + 1] - first), start), out.size)
+        width = at[i + 1] - at[i]
+        step = (value[i + 1] - value[i]) / width
+        quadratic = (3.0 * step - 2.0 * slope[i] - slope[i + 1]) / width
+        cubic = (slope[i] + slope[i + 1] - 2.0 * step) / (width * width)
+        for k in range(start, stop):
+            t = first + k - at[i]
+            out[k] = value[i] + t * (slope[i] + t * (quadratic + t * cubic))
+        start = stop
+
+
+@njit(cache=True, nogil=True)
+def render_akima(
+    nodes: np.ndarray, y: np.ndarray, x: np.ndarray, y0: int, x0: int, height: int, width: int
+) -> np.ndarray:
+    """The surface of Akima splines (Akima 1970, J. ACM 17, 589), first along y and then along x, at every pixel.
+
+    Parameters
+    ----------
+    nodes
+        ``[node_y, node_x]``, finite, at least 2 x 2.
+    y, x
+        Positions of the nodes, rising, px.
+    y0, x0, height, width
+        First pixel and size of the image.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``[y, x]`` float32.
+    """
+    columns = np.empty((x.size, height))
+    slope = np.empty(max(y.size, x.size))
+    for i in range(x.size):
+        _akima_row(y, nodes[:, i].copy(), slope, y0, columns[i])
+    out = np.empty((height, width), np.float32)
+    row = np.empty(width)
+    for j in range(height):
+        _akima_row(x, columns[:, j].copy(), slope, x0, row)
+        out[j] = row
+    return out

@@ -19,15 +19,10 @@ def gaussian_kernel(sigma: float, width: int | None = None) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def _convolve_row(row: np.ndarray, kernel: np.ndarray, out: np.ndarray) -> None:
-    """Convolve one row along x, taking what lies beyond its ends as 0."""
-    n, half = row.size, kernel.size // 2
-    out[:] = 0.0
-    for k in range(kernel.size):
-        shift = k - half
-        weight = kernel[k]
-        for x in range(max(0, -shift), min(n, n - shift)):
-            out[x] += weight * row[x + shift]
+def _accumulate(total: np.ndarray, row: np.ndarray, weight: float) -> None:
+    """Add ``weight`` times a row; on slices, so that the compiler sees no index that could be negative."""
+    for x in range(total.size):
+        total[x] += weight * row[x]
 
 
 @njit(cache=True, nogil=True)
@@ -50,21 +45,19 @@ def convolve_separable(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     size, half = kernel.size, kernel.size // 2
     out = np.empty((height, width), np.float32)
     ring = np.zeros((size, width))  # the last `size` rows, convolved along x
+    padded = np.zeros(width + 2 * half)
     total = np.empty(width)
     for y in range(height + half):
+        row = ring[y % size]
+        row[:] = 0.0
         if y < height:
-            _convolve_row(image[y], kernel, ring[y % size])
-        else:
-            ring[y % size, :] = 0.0
-        target = y - half
-        if target < 0:
+            padded[half : half + width] = image[y]
+            for k in range(size):
+                _accumulate(row, padded[k : k + width], kernel[k])
+        if y < half:
             continue
         total[:] = 0.0
         for k in range(size):
-            row = ring[(target - half + k) % size]
-            weight = kernel[k]
-            for x in range(width):
-                total[x] += weight * row[x]
-        for x in range(width):
-            out[target, x] = total[x]
+            _accumulate(total, ring[(y + 1 + k) % size], kernel[k])
+        out[y - half] = total
     return out

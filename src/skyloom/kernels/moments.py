@@ -24,17 +24,17 @@ MAX_CENTROID_STEPS = 50
 CENTROID_PRECISION = 1e-5  # px
 MAX_LOST_WEIGHT = 0.02  # of the weight of the window, in unusable pixels: one pixel near the core shifts by 0.1 px
 WINDOW_SIGMAS = 4.0
-MAX_SHAPE_STEPS = 100
+MAX_SHAPE_STEPS = 50
 MAX_LOST_SHAPE_WEIGHT = 0.05
 SHAPE_PRECISION = 1e-6
-SHAPE_REACH = 25.0  # squared Mahalanobis distance at which the weight is cut off
-MAX_SHAPE_SIGMA = 50.0  # px
+SHAPE_REACH = 16.0  # squared Mahalanobis distance at which the weight is cut off: a matched source is down by e^-16
+MAX_SHAPE_SIGMA = 30.0  # px
 MIN_SHAPE_VARIANCE = 0.1  # px^2: narrower than that, sums over pixels no longer stand for integrals
 
 
 @njit(cache=True, nogil=True)
 def _usable(value: float, variance: float) -> bool:
-    return math.isfinite(value) and math.isfinite(variance)
+    return math.isfinite(value) and 0.0 <= variance < math.inf
 
 
 @njit(cache=True, nogil=True)

@@ -32,7 +32,7 @@ class Frame:
         # One memory layout for all: kernels are compiled for each that they meet.
         planes = (exposure.image.array, exposure.variance.array, exposure.bits)
         image, variance, bits = (np.ascontiguousarray(plane) for plane in planes)
-        unusable = ~(np.isfinite(image) & np.isfinite(variance))
+        unusable = ~(np.isfinite(image) & np.isfinite(variance) & (variance >= 0))
         unusable |= (bits & bitmask(*unusable_planes)) != 0
         return cls(image, variance, bits, unusable, exposure.bbox.x.min, exposure.bbox.y.min)
 
