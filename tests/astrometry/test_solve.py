@@ -83,6 +83,23 @@ def test_wrong_fields_are_refused():
             solve(field, truth, pointing_error_deg=0.02)
 
 
+@pytest.mark.parametrize(
+    ("rotation", "mirrored", "words"),
+    [
+        (0.0, True, "mirrored in x:"),
+        (180.0, False, "turned by 180"),
+        (90.0, False, "turned by 90"),
+        (90.0, True, "mirr"),
+    ],
+)
+def test_a_wrong_orientation_is_named(rotation, mirrored, words):
+    rng = np.random.default_rng(15)
+    truth = camera(10.0, 20.0, SCALE, box=BOX)
+    field = simulate(rng, truth, BOX, reach_deg=0.03)
+    with pytest.raises(AstrometryError, match=f"fit when the frame is {words}"):
+        solve(field, camera(10.0, 20.0, SCALE, box=BOX, rotation=rotation, mirrored=mirrored))
+
+
 def test_a_shift_beyond_the_pointing_error_is_refused():
     rng = np.random.default_rng(5)
     truth = camera(10.0, 20.0, SCALE, box=BOX)

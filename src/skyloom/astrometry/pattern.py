@@ -16,7 +16,7 @@ from .settings import AstrometrySettings
 from .stars import DetectedStars, ReferenceStars
 from .tangent import LocalPlane
 
-__all__ = ["Alignment", "alignments"]
+__all__ = ["Alignment", "alignments", "first_alignment"]
 
 _DEPTHS = (1.0, 3.0)
 """References a frame's area, as a multiple of the detections used: the brightest first, then deeper."""
@@ -60,6 +60,21 @@ def alignments(
             alignment = _align(few, many, plane=plane, box=box, shift=shift, settings=settings)
             if alignment.log10_chance < _PROMISING:
                 yield alignment
+
+
+def first_alignment(
+    detected: DetectedStars,
+    reference: ReferenceStars,
+    *,
+    plane: LocalPlane,
+    box: Box,
+    settings: AstrometrySettings,
+) -> Alignment:
+    """The result of the cheapest search alone, promising or not."""
+    shift = settings.pointing_error_deg * 3600.0 / plane.scale_arcsec
+    few = detected.brightest(settings.n_bright)
+    many = reference.brightest(max(settings.n_bright, math.ceil(len(few) * _area_ratio(box, shift))))
+    return _align(few, many, plane=plane, box=box, shift=shift, settings=settings)
 
 
 def _area_ratio(box: Box, shift: float) -> float:

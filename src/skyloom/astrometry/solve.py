@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from skyloom.errors import AstrometryError
 from skyloom.images.projection import pixel_to_radec, projection_from_header
 
+from .orientation import orientation_hint
 from .pattern import alignments
 from .refine import PlaneMap, refine
 from .settings import AstrometrySettings
@@ -143,23 +144,37 @@ def _first_accepted(
         if not verdict.reasons:
             return solution, verdict
         refused.append(verdict)
+    hint = orientation_hint(detected, reference, plane=plane, box=box, settings=settings)
+    raise _refusal(refused, detected, reference, hint, settings)
+
+
+def _refusal(
+    refused: list[Verdict],
+    detected: DetectedStars,
+    reference: ReferenceStars,
+    hint: str | None,
+    settings: AstrometrySettings,
+) -> AstrometryError:
+    """The error that says what was tried, what came nearest, and what may be wrong."""
     cure = (
         "Check the pointing, the scale and the orientation of the camera, and their errors; check that the reference "
         "catalogue covers the field to the depth of the frame."
     )
-    if not refused:
-        raise AstrometryError(
-            f"no alignment of {len(detected)} stars with {len(reference)} references within "
-            f"{settings.pointing_error_deg:.3f} deg, {settings.rotation_error_deg:g} deg of rotation and "
-            f"{100 * settings.scale_error:g} % of scale of the guess.",
-            cure=cure,
-            n_detected=len(detected),
-            n_reference=len(reference),
-        )
-    best = min(refused, key=lambda verdict: verdict.log10_chance)
-    error = AstrometryError(f"the best solution was refused: {'; '.join(best.reasons)}.", cure=cure)
-    error.metadata.update(best.figures)
-    raise error
+    if hint is not None:
+        cure = f"The stars fit when the frame is {hint}: correct the orientation in the camera's description."
+    if refused:
+        best = min(refused, key=lambda verdict: verdict.log10_chance)
+        error = AstrometryError(f"the best solution was refused: {'; '.join(best.reasons)}.", cure=cure)
+        error.metadata.update(best.figures)
+        return error
+    return AstrometryError(
+        f"no alignment of {len(detected)} stars with {len(reference)} references within "
+        f"{settings.pointing_error_deg:.3f} deg, {settings.rotation_error_deg:g} deg of rotation and "
+        f"{100 * settings.scale_error:g} % of scale of the guess.",
+        cure=cure,
+        n_detected=len(detected),
+        n_reference=len(reference),
+    )
 
 
 def _as_tan_sip(
