@@ -10,7 +10,7 @@ import click
 @click.command()
 @click.argument("repo")
 @click.option("--instrument", "-i", help="Camera of the frames  [default: the repository's only one]")
-@click.option("--data-query", "-d", "where", default="", help='Which frames, e.g. "day_obs = 20260115"  [default: all]')
+@click.option("--where", "-d", default="", help='Which frames, e.g. "day_obs = 20260115"  [default: all]')
 @click.option(
     "--detector", "detectors", type=int, multiple=True, help="Id of a detector; repeat for more  [default: all]"
 )

@@ -101,7 +101,7 @@ def make_defects(
     if not any(by_detector.values()):
         raise RepositoryError(
             f"no {' or '.join(kinds)} frame of {camera.name} is selected.",
-            cure="Ingest frames first, or correct --data-query, --collections or --detector.",
+            cure="Ingest frames first, or correct --where, --collections or --detector.",
         )
     run = validity_run(camera.name, "defects", validity)
     butler.collections.register(run, CollectionType.RUN)
