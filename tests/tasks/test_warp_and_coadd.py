@@ -1,0 +1,271 @@
+"""From calibrated frames in a repository to warps and a coadd, through the tasks, held against the true sky."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.resources import files
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astro_metadata_translator import ObservationInfo
+from astropy.table import Table
+from astropy.time import Time
+from lsst.daf.butler import Butler, Config, DatasetType
+from lsst.images import Box, SkyProjection, VisitImage
+from lsst.images.psfs import GaussianPointSpreadFunction
+from lsst.pipe.base import NoWorkFound, Pipeline
+from lsst.pipe.base.simple_pipeline_executor import SimplePipelineExecutor
+
+from skyloom.errors import AstrometryError
+from skyloom.images import (
+    CoaddImage,
+    Exposure,
+    bitmask,
+    bits_of,
+    corner_polygon,
+    from_coadd,
+    from_visit_image,
+    pixel_to_radec,
+    radec_to_pixel,
+    to_visit_image,
+)
+from skyloom.instruments import Camera
+from skyloom.repo.regions import update_regions
+from skyloom.repo.skymaps import make_sky_map
+from skyloom.skymap import convex_polygon
+from skyloom.tasks import AssembleCoaddTask, MakeDirectWarpTask
+
+SIDE = 200
+NOISE = 3.0
+POINTINGS = {1: (150.0, 2.0, 0.0), 2: (150.001, 2.0008, 10.0), 3: (149.9992, 1.9991, 180.0), 4: (150.0004, 2.0, 33.0)}
+SIGMA = {1: 1.6, 2: 1.7, 3: 1.9, 4: 1.75}
+BAND = {1: "r", 2: "r", 3: "r", 4: "g"}
+STARS = ((70.3, 60.8, 2e5), (120.6, 140.2, 1e5), (150.1, 85.5, 3e5))
+"""Pixel positions (x, y) on detector 1 of visit 1, where all r visits overlap, and flux in nJy."""
+TRAIL, HIT = 30, (50, 110)
+"""Column of detector 1 of visit 2 with a trail; pixel of detector 1 of visit 1 hit by a cosmic ray."""
+SKY = {"skymap": "field", "tract": 0, "patch": 0}
+
+
+def camera() -> Camera:
+    amplifier = f"""
+      - name: A
+        box: {{x: [0, {SIDE}], y: [0, {SIDE}]}}
+        raw: {{box: {{x: [0, {SIDE}], y: [0, {SIDE}]}}, data: {{x: [0, {SIDE}], y: [0, {SIDE}]}}}}
+        readout_corner: LL
+        gain: 1.0
+        read_noise: 1.0
+        saturation: 60000"""
+    detectors = "".join(
+        f"""
+  - id: {one}
+    name: c{one}
+    size: [{SIDE}, {SIDE}]
+    position: [{210 * one - 105}, 0]
+    amplifiers:{amplifier}"""
+        for one in (0, 1)
+    )
+    return Camera.from_yaml(f"""
+name: tiny
+telescope: Small
+recognise: {{INSTRUME: tiny}}
+position_unit: px
+pixel_scale: 0.25 arcsec
+pixel_size: 15 um
+pointing_error: 30 arcsec
+detectors:{detectors}
+filters:
+  r: {{band: r}}
+  g: {{band: g}}
+header: {{exposure_id: EXPNUM, detector: DETNUM, exposure_time: EXPTIME, date: DATE-OBS, ra: RA, dec: DEC,
+  filter: FILTER, observation_type: IMGTYPE}}
+""")
+
+
+def projection_of(tiny: Camera, visit: int, detector: int) -> SkyProjection:
+    ra, dec, rotation = POINTINGS[visit]
+    return tiny.projection(detector, ra=ra, dec=dec, rotation_deg=rotation, visit=visit)
+
+
+def star_positions(tiny: Camera) -> list[tuple[float, float, float]]:
+    """Right ascension, declination, flux."""
+    x, y, flux = np.transpose(STARS)
+    return list(zip(*pixel_to_radec(projection_of(tiny, 1, 1), x, y), flux, strict=True))
+
+
+def frame(tiny: Camera, visit: int, detector: int) -> VisitImage:
+    projection = projection_of(tiny, visit, detector)
+    rng = np.random.default_rng(10 * visit + detector)
+    image = rng.normal(0.0, NOISE, (SIDE, SIDE))
+    y, x = np.indices(image.shape)
+    sigma = SIGMA[visit]
+    for a, d, flux in star_positions(tiny):
+        px, py = radec_to_pixel(projection, a, d)
+        image += flux * np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * sigma**2)) / (2 * np.pi * sigma**2)
+    if (visit, detector) == (2, 1):
+        image[:, TRAIL : TRAIL + 2] += 500.0
+    hit = (np.hypot(x - HIT[0], y - HIT[1]) < 3) & ((visit, detector) == (1, 1))
+    exposure = Exposure.from_arrays(
+        image,
+        np.where(hit, bitmask("CR", "INTRP"), 0),
+        np.where(hit, np.inf, NOISE**2),
+        unit=u.nJy,
+        detector=tiny.detector(detector, visit),
+        projection=projection,
+        psf=None,
+        band=BAND[visit],
+        obs_info=ObservationInfo.makeObservationInfo(
+            instrument="tiny",
+            telescope="Small",
+            physical_filter=BAND[visit],
+            exposure_id=visit,
+            visit_id=visit,
+            exposure_time=30.0 * u.s,
+            datetime_begin=Time("2026-01-01T03:04:05", scale="tai"),
+        ),
+    )
+    exposure.psf = GaussianPointSpreadFunction(sigma, exposure.bbox, 25)
+    return to_visit_image(exposure)
+
+
+def fill(butler: Butler) -> None:
+    """Four visits of two detectors, one of which is missing, with regions from headers far off."""
+    tiny = camera()
+    insert = butler.registry.insertDimensionData
+    insert("instrument", {"name": "tiny", "visit_max": 99, "detector_max": 9, "class_name": "x"})
+    for band in "gr":
+        insert("physical_filter", {"instrument": "tiny", "name": band, "band": band})
+    insert("detector", *({"instrument": "tiny", "id": one, "full_name": f"{one}"} for one in (0, 1)))
+    insert("day_obs", {"instrument": "tiny", "id": 20260101})
+    for name, dimensions, storage in (
+        ("initial_pvi", ("instrument", "visit", "detector"), "VisitImage"),
+        ("visit_summary", ("instrument", "visit"), "ArrowAstropy"),
+    ):
+        butler.registry.registerDatasetType(DatasetType(name, dimensions, storage, universe=butler.dimensions))
+    wrong = convex_polygon(np.array([10.0, 11.0, 11.0]), np.array([0.0, 0.0, 1.0]))
+    for visit, band in BAND.items():
+        key = {"instrument": "tiny", "visit": visit}
+        insert(
+            "visit",
+            {
+                "instrument": "tiny",
+                "id": visit,
+                "name": str(visit),
+                "physical_filter": band,
+                "day_obs": 20260101,
+                "region": wrong,
+            },
+        )
+        detectors = (0,) if visit >= 3 else (0, 1)
+        corners = []
+        for detector in detectors:
+            insert("visit_detector_region", {**key, "detector": detector, "region": wrong})
+            image = frame(tiny, visit, detector)
+            corners.append(corner_polygon(image.sky_projection, image.bbox))
+            butler.put(image, "initial_pvi", key, detector=detector)
+        table = Table({"detector": detectors, "pixel_scale": [0.25] * len(detectors)})
+        table["ra_corners"], table["dec_corners"] = (np.array([c[axis] for c in corners]) for axis in (0, 1))
+        butler.put(table, "visit_summary", key)
+
+
+@pytest.fixture(scope="module")
+def butler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Butler]:
+    root = str(tmp_path_factory.mktemp("coadd") / "repo")
+    Butler.makeRepo(root, config=Config(str(files("skyloom.repo") / "seed.yaml")))
+    with Butler.from_config(root, writeable=True, run="frames") as butler:
+        fill(butler)
+        update_regions(butler, "frames", "tiny")
+        make_sky_map(butler, "field", "frames", instrument="tiny", patch_size=600, border=30)
+        pipeline = Pipeline("coadd")
+        pipeline.addTask("skyloom.tasks.MakeDirectWarpTask", "make_direct_warp")
+        pipeline.addTask("skyloom.tasks.AssembleCoaddTask", "assemble_coadd")
+        writer = butler.clone(run="coadds", collections=["frames", "skymaps"])
+        executor = SimplePipelineExecutor.from_pipeline(pipeline, where="skymap = 'field'", butler=writer)
+        executor.run(register_dataset_types=True)
+        yield butler.clone(collections=["coadds", "frames", "skymaps"])
+
+
+def coadd_of(butler: Butler, band: str = "r") -> CoaddImage:
+    return butler.get("deep_coadd", SKY, band=band)
+
+
+def test_each_visit_has_its_warp_on_the_patch(butler: Butler) -> None:
+    patch = butler.get("sky_map", skymap="field").tract(0).patch(0)
+    detectors = {}
+    for visit in POINTINGS:
+        warp = butler.get("direct_warp", SKY, instrument="tiny", visit=visit)
+        assert warp.bbox == patch.outer_bbox
+        assert (warp.band, warp.unit) == (BAND[visit], u.nJy)
+        detectors[visit] = [int(detector) for detector in warp.inputs["detector"]]
+        figures = butler.get("make_direct_warp_metadata", SKY, instrument="tiny", visit=visit)["make_direct_warp"]
+        assert figures["n_pixels"] == int(np.isfinite(warp.image.array).sum())
+        assert 0.9 * SIDE**2 * len(detectors[visit]) < figures["n_pixels"] < SIDE**2 * len(detectors[visit])
+    assert detectors == {1: [0, 1], 2: [0, 1], 3: [0], 4: [0]}
+
+
+def test_stars_are_at_their_places_with_their_fluxes_and_the_psf(butler: Butler) -> None:
+    coadd = coadd_of(butler)
+    for ra, dec, flux in star_positions(camera()):
+        x, y = (float(v) for v in radec_to_pixel(coadd.sky_projection, ra, dec))
+        stamp = coadd.psf.compute_stellar_image(x=x, y=y)
+        part = coadd[stamp.bbox]
+        assert not (bits_of(part.mask) & bitmask("INEXACT_PSF", "NO_DATA")).any()
+        assert part.image.array.sum() == pytest.approx(flux, abs=4 * NOISE * np.sqrt(part.bbox.area / 3))
+        residual = part.image.array / flux - stamp.array
+        assert np.abs(residual).max() < 2e-3 * stamp.array.max() + 5 * NOISE / np.sqrt(3) / flux
+        rows, columns = np.mgrid[part.bbox.y.start : part.bbox.y.stop, part.bbox.x.start : part.bbox.x.stop]
+        core = np.where(np.hypot(rows - y, columns - x) < 6, part.image.array, 0.0)
+        assert (core * (columns - x)).sum() / core.sum() == pytest.approx(0.0, abs=0.02)
+        assert (core * (rows - y)).sum() / core.sum() == pytest.approx(0.0, abs=0.02)
+
+
+def test_trail_is_clipped_and_interpolated_pixels_are_left_out(butler: Butler) -> None:
+    coadd, n_image = coadd_of(butler), butler.get("deep_coadd_n_image", SKY, band="r")
+    bits, tiny = bits_of(coadd.mask), camera()
+    rows = np.arange(50.0, 105.0, 5)
+    for visit, x, y, plane in ((2, TRAIL + 0.5, rows, "CLIPPED"), (1, *map(float, HIT), "REJECTED")):
+        sky = pixel_to_radec(projection_of(tiny, visit, 1), x, y)
+        px, py = radec_to_pixel(coadd.sky_projection, *sky)
+        at = np.rint(np.atleast_1d(py)).astype(int), np.rint(np.atleast_1d(px)).astype(int)
+        assert (bits[at] & bitmask(plane)).all()
+        assert (bits[at] & bitmask("INEXACT_PSF")).all()
+        assert (n_image.array[at] == 2).all()
+        assert np.abs(coadd.image.array[at]).max() < 5 * NOISE
+
+
+def test_coadd_reads_back_with_inputs_psf_and_numbers(butler: Butler) -> None:
+    coadd, n_image = coadd_of(butler), butler.get("deep_coadd_n_image", SKY, band="r")
+    assert n_image.array.dtype == np.uint16
+    assert n_image.array.max() == 3
+    assert ((n_image.array == 0) == np.isinf(coadd.variance.array)).all()
+    names = [(int(row["visit"]), int(row["detector"])) for row in coadd.inputs]
+    assert names == [(1, 0), (1, 1), (2, 0), (2, 1), (3, 0)]
+    assert [(part.visit, part.detector) for part in coadd.psf.components] == names
+    assert from_coadd(coadd).band == "r"
+    assert set(coadd_of(butler, "g").inputs["visit"]) == {4}
+
+
+def test_metadata_name_the_inputs(butler: Butler) -> None:
+    figures = butler.get("assemble_coadd_metadata", SKY, band="r")["assemble_coadd"]
+    assert figures.getArray("visits") == [1, 2, 3]
+    assert figures.getArray("detectors") == ["1/0", "1/1", "2/0", "2/1", "3/0"]
+
+
+def test_too_few_warps_are_no_work() -> None:
+    config = AssembleCoaddTask.ConfigClass()
+    config.min_inputs = 2
+    with pytest.raises(NoWorkFound, match="0 of 0 warps can take part, 2 needed"):
+        AssembleCoaddTask(config=config).run([], box=Box.from_shape((5, 5)), projection=None, band="r")
+
+
+def test_visit_without_a_pixel_on_the_patch_is_no_work() -> None:
+    tiny = camera()
+    far = projection_of(tiny, 1, 0)
+    task = MakeDirectWarpTask(config=MakeDirectWarpTask.ConfigClass())
+    frames = [(0, from_visit_image(frame(tiny, 1, 0)))]
+    with pytest.raises(NoWorkFound, match="No detector of visit 1"):
+        task.run(frames, visit=1, box=Box.factory[5000:5010, 0:10], projection=far)
+    frames[0][1].projection = None
+    with pytest.raises(AstrometryError, match="no WCS"):
+        task.run(frames, visit=1, box=Box.factory[0:10, 0:10], projection=far)
