@@ -24,7 +24,8 @@ def sources(n_stars: int = 40, n_galaxies: int = 60, n_hot: int = 0, seed: int =
     for name in ("aperture_flux_3_0", "aperture_flux_6_0"):
         table[name], table[f"{name}_err"] = flux, np.sqrt(flux + 2000)
     table["peak_value"] = np.where(kind == "hot", 0.95, 0.05) * flux
-    for flag in SelectionSettings().bad_flags:
+    settings = SelectionSettings()
+    for flag in (*settings.bad_flags, *settings.bad_footprint_flags, "flag_blended"):
         table[flag] = np.zeros(n, dtype=bool)
     return table
 
@@ -62,10 +63,14 @@ def test_cut_is_lowered_for_ten_faint_stars() -> None:
 
 def test_flagged_and_crowded_stars_are_left_out() -> None:
     table = sources(n_galaxies=0)
-    table["flag_saturated"][3] = True
+    table["flag_saturated"][3:5] = True
+    table["flag_blended"][4] = True
+    table["flag_saturated_center"][8] = table["flag_blended"][8] = True
     table["x"][5] = table["x"][6] + 4.0
-    chosen = select_psf_stars(table)
+    chosen = select_psf_stars(table, SelectionSettings(signal_to_noise_min=20))
     assert not chosen[3]
+    assert chosen[4]
+    assert not chosen[8]
     assert not (chosen[5] and chosen[6])
 
 

@@ -26,16 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["calibrate_fluxes", "calibrate_pixels", "fit_photometry"]
 
-_UNTRUSTED = (
-    "flag_edge",
-    "flag_saturated",
-    "flag_interpolated_center",
-    "flag_bad",
-    "flag_no_data",
-    "flag_cosmic_ray",
-    "flag_centroid",
-    "flag_psf_flux",
-)
+_UNTRUSTED = ("flag_saturated_center", "flag_interpolated_center", "flag_centroid", "flag_psf_flux")
+_UNTRUSTED_ALONE = ("flag_edge", "flag_saturated", "flag_bad", "flag_no_data", "flag_cosmic_ray")
+"""Flags of a footprint: in a blend they may speak of another source."""
 
 
 def fit_photometry(frame: CalibratedFrame, loader: ReferenceLoader, settings: CalibrateSettings) -> None:
@@ -121,9 +114,14 @@ def _stars(frame: CalibratedFrame, table: Table, settings: CalibrateSettings) ->
     clean = ~single_pixel_sources(table)
     for flag in _UNTRUSTED:
         clean &= ~flag_column(table, flag)
+    alone = ~flag_column(table, "flag_blended")
+    for flag in _UNTRUSTED_ALONE:
+        clean &= ~(flag_column(table, flag) & alone)
     width, expected = model_widths(table, frame.exposure.psf)
     with np.errstate(invalid="ignore"):
-        return np.asarray(clean & (np.abs(width / expected - 1) < settings.photometry_size_tolerance))
+        alike = np.abs(width / expected - 1) < settings.photometry_size_tolerance
+    # Where the PSF is too narrow for moments, sizes tell nothing.
+    return np.asarray(clean & (alike | ~np.isfinite(expected)))
 
 
 def _matches(

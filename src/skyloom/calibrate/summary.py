@@ -11,9 +11,9 @@ from skyloom.catalog.columns import float_column
 from skyloom.images.mask_planes import bitmask
 from skyloom.images.projection import corner_polygon, pixel_scale, pixel_to_radec
 from skyloom.kernels.moments import shapes
-from skyloom.psf import psf_sigma, psf_stamps
+from skyloom.psf import psf_stamps
 
-from .sizes import model_widths
+from .sizes import model_widths, psf_width
 
 if TYPE_CHECKING:
     from astro_metadata_translator import ObservationInfo
@@ -76,7 +76,7 @@ def _psf(frame: CalibratedFrame) -> dict[str, float]:
     x, y = _centre(exposure)
     stamp = psf_stamps(exposure.psf, x, y, centred=True)[0][0]
     middle = np.array([stamp.shape[0] // 2], dtype=np.float64)
-    sigma = psf_sigma(exposure.psf, x, y)
+    sigma = psf_width(exposure.psf)
     (xx, yy, xy), *_ = shapes(stamp, np.zeros_like(stamp), middle, middle, sigma, 2.0)[0].tolist()
     values = {
         "psfSigma": sigma,
@@ -89,8 +89,9 @@ def _psf(frame: CalibratedFrame) -> dict[str, float]:
         stars = frame.stars[np.asarray(frame.stars["calib_psf_used"])]
         width, expected = model_widths(stars, exposure.psf)
         delta = width - expected
-        values["psfStarDeltaSizeMedian"] = float(np.nanmedian(delta))
-        values["psfStarDeltaSizeScatter"] = 1.4826 * float(np.nanmedian(np.abs(delta - np.nanmedian(delta))))
+        if np.isfinite(delta).any():
+            values["psfStarDeltaSizeMedian"] = float(np.nanmedian(delta))
+            values["psfStarDeltaSizeScatter"] = 1.4826 * float(np.nanmedian(np.abs(delta - np.nanmedian(delta))))
     return values
 
 

@@ -47,15 +47,20 @@ class SelectionSettings:
     """... that has more than this fraction of their flux."""
     flux_column: str = "aperture_flux_6_0"
     bad_flags: tuple[str, ...] = (
-        "flag_edge",
-        "flag_saturated",
+        "flag_saturated_center",
         "flag_interpolated_center",
-        "flag_bad",
-        "flag_no_data",
-        "flag_cosmic_ray",
         "flag_centroid",
         "flag_shape",
     )
+    """No star has one of these."""
+    bad_footprint_flags: tuple[str, ...] = (
+        "flag_edge",
+        "flag_saturated",
+        "flag_bad",
+        "flag_no_data",
+        "flag_cosmic_ray",
+    )
+    """Nor one of these, if it is alone in its footprint: in a blend they may speak of another source."""
 
 
 def select_psf_stars(table: Table, settings: SelectionSettings | None = None) -> np.ndarray:
@@ -135,6 +140,9 @@ def _clean(table: Table, width: np.ndarray, settings: SelectionSettings) -> np.n
     good = np.isfinite(width) & (width >= settings.width_min) & (width <= settings.width_max)
     for name in settings.bad_flags:
         good &= ~flag_column(table, name)
+    alone = ~flag_column(table, "flag_blended")
+    for name in settings.bad_footprint_flags:
+        good &= ~(flag_column(table, name) & alone)
     return np.asarray(good & ~single_pixel_sources(table, settings))
 
 
