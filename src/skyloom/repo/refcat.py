@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from skyloom.catalog.htm import shard_ids
 from skyloom.catalog.magnitudes import ab_offset, magnitudes_to_njy
-from skyloom.catalog.refcat import ShardedCatalogue, reference_table
+from skyloom.catalog.refcat import ShardedCatalogue, filter_names, reference_table
 from skyloom.errors import RefcatError
 
 from .collections import REFCATS
@@ -34,6 +34,7 @@ __all__ = ["RefcatImport", "RefcatReport", "import_refcat", "reference_catalogue
 
 _DATASET_TYPE = "refcat"
 _SHARDS_PER_BUCKET = 64
+_SHARD = "htm7"
 _MJD_ABOVE = 3000.0
 """A larger epoch is a modified Julian date, not a year."""
 
@@ -286,10 +287,12 @@ def _identifier(text: str) -> int:
 
 def _scatter(table: Table, folder: Path, number: int) -> None:
     """Write the rows of one chunk into files, one a group of neighbouring shards."""
-    shard = shard_ids(table["ra"], table["dec"])
-    bucket = shard // _SHARDS_PER_BUCKET
-    for value in np.unique(bucket):
-        rows = table[bucket == value]
+    table[_SHARD] = shard_ids(table["ra"], table["dec"])
+    table = table[np.argsort(table[_SHARD], kind="stable")]
+    bucket = np.asarray(table[_SHARD]) // _SHARDS_PER_BUCKET
+    values, starts = np.unique(bucket, return_index=True)
+    for value, start, stop in zip(values, starts, [*starts[1:], len(bucket)], strict=True):
+        rows = table[start:stop]
         place = folder / str(value)
         place.mkdir(exist_ok=True)
         np.save(place / f"{number:08d}.npy", rows.as_array(), allow_pickle=False)
@@ -300,10 +303,10 @@ def _gather(folder: Path) -> Iterator[tuple[int, Table]]:
     for place in sorted(folder.iterdir(), key=lambda path: int(path.name)):
         pieces = [Table(np.load(path)) for path in sorted(place.iterdir())]
         table = vstack(pieces) if len(pieces) > 1 else pieces[0]
-        shard = shard_ids(table["ra"], table["dec"])
-        filters = [name for name in table.colnames if name.startswith("flux_") and not name.endswith("_err")]
+        filters = filter_names(table)
+        shard = np.asarray(table[_SHARD])
         for value in np.unique(shard):
             rows = table[shard == value]
             rows = rows[np.unique(np.asarray(rows["id"]), return_index=True)[1]]
             columns = {name: np.asarray(rows[name]) for name in rows.colnames}
-            yield int(value), reference_table(columns, filters=[name.removeprefix("flux_") for name in filters])
+            yield int(value), reference_table(columns, filters=filters)
