@@ -139,6 +139,24 @@ def test_too_few_stars_or_references():
         solve(field, truth)
 
 
+def test_references_without_fluxes_and_deep_ones_serve():
+    rng = np.random.default_rng(16)
+    truth = camera(10.0, 20.0, SCALE, box=BOX)
+    field = simulate(rng, truth, BOX, depth=5.0, reach_deg=0.02)
+    field.reference["flux"] = np.nan
+    assert error_arcsec(solve(field, truth).projection, truth, BOX)[1] < 0.25 * SCALE
+
+
+def test_the_brightest_references_may_be_missing():
+    """As where bright stars saturate and were not measured."""
+    rng = np.random.default_rng(17)
+    truth = camera(10.0, 20.0, SCALE, box=BOX)
+    field = simulate(rng, truth, BOX, n_stars=400, reach_deg=0.02)
+    faint = field.flux < np.sort(field.flux)[-150]
+    field.x, field.y, field.flux = field.x[faint], field.y[faint], field.flux[faint]
+    assert error_arcsec(solve(field, truth).projection, truth, BOX)[1] < 0.25 * SCALE
+
+
 def test_bad_values_are_left_out():
     rng = np.random.default_rng(9)
     truth = camera(10.0, 20.0, SCALE, box=BOX)

@@ -18,8 +18,8 @@ from .tangent import LocalPlane
 
 __all__ = ["Alignment", "alignments", "first_alignment"]
 
-_DEPTHS = (1.0, 3.0)
-"""References a frame's area, as a multiple of the detections used: the brightest first, then deeper."""
+_STEPS = ((1, 1.0), (1, 3.0), (2, 1.0), (2, 3.0), (4, 1.0), (4, 3.0), (4, 10.0))
+"""Of each search: detections, as a multiple of ``n_bright``; references a frame's area, as a multiple of those."""
 _MAX_REFERENCES = 20000
 _MAX_SEEDS = 60
 _PROMISING = -1.0
@@ -49,17 +49,22 @@ def alignments(
     shift = settings.pointing_error_deg * 3600.0 / plane.scale_arcsec
     area_ratio = _area_ratio(box, shift)
     seen: set[tuple[int, int]] = set()
-    for factor in (1, 2, 4):
-        for depth in _DEPTHS:
-            few = detected.brightest(factor * settings.n_bright)
-            n_reference = max(settings.n_bright, math.ceil(depth * len(few) * area_ratio))
-            many = reference.brightest(min(n_reference, _MAX_REFERENCES))
-            if (len(few), len(many)) in seen:
-                continue
-            seen.add((len(few), len(many)))
-            alignment = _align(few, many, plane=plane, box=box, shift=shift, settings=settings)
-            if alignment.log10_chance < _PROMISING:
-                yield alignment
+    for factor, depth in _STEPS:
+        few = detected.brightest(factor * settings.n_bright)
+        many = reference.brightest(_wanted(len(few), depth * area_ratio, reference, settings))
+        if (len(few), len(many)) in seen:
+            continue
+        seen.add((len(few), len(many)))
+        alignment = _align(few, many, plane=plane, box=box, shift=shift, settings=settings)
+        if alignment.log10_chance < _PROMISING:
+            yield alignment
+
+
+def _wanted(n_detected: int, ratio: float, reference: ReferenceStars, settings: AstrometrySettings) -> int:
+    """How many references to search; all where they have no fluxes that would order them."""
+    if not reference.ordered:
+        return _MAX_REFERENCES
+    return min(max(settings.n_bright, math.ceil(ratio * n_detected)), _MAX_REFERENCES)
 
 
 def first_alignment(
@@ -73,7 +78,7 @@ def first_alignment(
     """The result of the cheapest search alone, promising or not."""
     shift = settings.pointing_error_deg * 3600.0 / plane.scale_arcsec
     few = detected.brightest(settings.n_bright)
-    many = reference.brightest(max(settings.n_bright, math.ceil(len(few) * _area_ratio(box, shift))))
+    many = reference.brightest(_wanted(len(few), _area_ratio(box, shift), reference, settings))
     return _align(few, many, plane=plane, box=box, shift=shift, settings=settings)
 
 

@@ -58,13 +58,15 @@ class ReferenceStars:
     """ICRS at the epoch of the frame, degree."""
     row: Integers
     """Place in the table that came in."""
+    ordered: bool
+    """Whether they have fluxes to be ordered by."""
 
     def __len__(self) -> int:
         return len(self.ra)
 
     def brightest(self, n: int) -> ReferenceStars:
         """The first n."""
-        return ReferenceStars(self.ra[:n], self.dec[:n], self.row[:n])
+        return ReferenceStars(self.ra[:n], self.dec[:n], self.row[:n], self.ordered)
 
 
 def detected_stars(
@@ -130,7 +132,7 @@ def reference_stars(reference: Table, *, plane: LocalPlane, box: Box, settings: 
             cure="Import a reference catalogue that covers the field, or correct the pointing.",
             n_reference=len(row),
         )
-    return ReferenceStars(ra[row], dec[row], row)
+    return ReferenceStars(ra[row], dec[row], row, bool(np.isfinite(flux[row]).any()))
 
 
 def too_few(n: int, settings: AstrometrySettings) -> AstrometryError:
