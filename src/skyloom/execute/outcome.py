@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Outcome", "Status", "describe"]
+__all__ = ["Outcome", "Status", "WorkerDied", "describe"]
 
 
 class Status(enum.StrEnum):
@@ -46,6 +46,28 @@ class Outcome:
     def line(self) -> str:
         """The reason, led by its code."""
         return f"[{self.code}] {self.reason}" if self.code and f"[{self.code}]" not in self.reason else self.reason
+
+
+@dataclass(frozen=True)
+class WorkerDied:
+    """A quantum that ended with no account of its own.
+
+    Parameters
+    ----------
+    reason
+        What ended it.
+    stderr
+        The last that its process wrote to stderr.
+    """
+
+    reason: str
+    stderr: str = ""
+    code: str = "WORKER-DIED"
+
+    @property
+    def outcome(self) -> Outcome:
+        """The end of the quantum, of which nothing is kept."""
+        return Outcome(Status.FAILED, (), 0.0, self.code, self.reason)
 
 
 def describe(error: BaseException) -> tuple[str, str]:

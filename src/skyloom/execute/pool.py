@@ -25,10 +25,10 @@ from lsst.daf.butler import Config, Quantum
 
 from skyloom.errors import SkyloomError
 
-from .outcome import Outcome, Status
+from .outcome import Outcome, WorkerDied
 from .worker import StepSetup, WorkerSetup, serve
 
-__all__ = ["WorkerDied", "WorkerPool"]
+__all__ = ["WorkerPool"]
 
 _ONE_THREAD = (
     "OMP_NUM_THREADS",
@@ -40,14 +40,6 @@ _ONE_THREAD = (
 )
 _PRELOAD = ("skyloom.execute.preload",)
 _FAILED_STARTS = 3
-
-
-@dataclass(frozen=True)
-class WorkerDied:
-    """A worker that is gone: what ended it, and the last it wrote to stderr."""
-
-    reason: str
-    stderr: str
 
 
 @dataclass
@@ -217,8 +209,3 @@ def _cause(process: ForkServerProcess) -> str:
     name = signal.Signals(-code).name if -code in list(signal.Signals) else str(-code)
     hint = " (short of memory?)" if name == "SIGKILL" else ""
     return f"the worker process was killed by {name}{hint}"
-
-
-def died(death: WorkerDied) -> Outcome:
-    """The outcome of a quantum whose worker is gone."""
-    return Outcome(Status.FAILED, (), 0.0, "WORKER-DIED", death.reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import logging
 import time
 import uuid
 from collections import Counter
@@ -14,8 +15,8 @@ from lsst.pipe.base.graph_walker import GraphWalker
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
 from .journal import Journal, Key, Past, digest, key_of
-from .outcome import Outcome, Status
-from .pool import WorkerDied, WorkerPool, died
+from .outcome import Outcome, Status, WorkerDied
+from .pool import WorkerPool
 from .progress import Reporter
 from .register import Registrar
 from .stores import remove_outputs
@@ -191,7 +192,7 @@ class StepRun:
     def _mourn(self, label: str, quantum: Quantum, end: WorkerDied) -> Outcome:
         """Clear away what a dead worker left of its quantum, and write the log that it could not write."""
         remove_outputs(self._butler, _outputs(quantum))
-        outcome = died(end)
+        outcome = end.outcome
         task = self._graph.pipeline_graph.tasks[label]
         if task.log_output is None:
             return outcome
@@ -252,7 +253,5 @@ def _rename(quantum: Quantum, ids: dict[uuid.UUID, uuid.UUID]) -> Quantum:
 
 def _record(text: str) -> ButlerLogRecord:
     """A log record of an error that its own process could not log."""
-    import logging
-
     record = logging.LogRecord("skyloom.execute", logging.ERROR, __file__, 0, text, None, None)
     return ButlerLogRecord.from_record(record)

@@ -10,6 +10,7 @@ from lsst.daf.butler import (
     ButlerConfig,
     DatasetRef,
     DatasetType,
+    DatasetTypeNotSupportedError,
     DimensionUniverse,
     LimitedButler,
     Quantum,
@@ -84,7 +85,10 @@ def _refs(quantum: Quantum) -> list[DatasetRef]:
 def remove_outputs(butler: LimitedButler, refs: Iterable[DatasetRef]) -> None:
     """Remove the files of datasets that are in no registry, with what a killed process left of them beside."""
     for ref in refs:
-        uris = butler.getURIs(ref, predict=True)
+        try:
+            uris = butler.getURIs(ref, predict=True)
+        except DatasetTypeNotSupportedError:  # no formatter, hence no file
+            continue
         for uri in (uris.primaryURI, *uris.componentURIs.values()):
             if uri is not None:
                 _remove_file(uri.replace(fragment=""))

@@ -35,10 +35,10 @@ from lsst.pipe.base import AnnotatedPartialOutputsError, NoWorkFound, PipelineTa
 from lsst.pipe.base.pipeline_graph import TaskNode
 from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
-from .outcome import Outcome, Status, describe
+from .outcome import Outcome, Status, WorkerDied, describe
 from .stores import FileStores, remove_outputs
 
-__all__ = ["StepSetup", "WorkerSetup", "serve"]
+__all__ = ["StepSetup", "Worker", "WorkerSetup", "serve"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class _RecordingFactory(TaskFactory):
         return run
 
 
-class _Worker:
+class Worker:
     """Executes the quanta of one step after the other."""
 
     def __init__(self, setup: WorkerSetup) -> None:
@@ -102,8 +102,16 @@ class _Worker:
         setup: StepSetup = pickle.loads(step)
         self._tasks, self._dataset_types = setup.tasks, setup.dataset_types
 
+    def account(self, label: str, quantum_id: uuid.UUID, quantum: bytes) -> Outcome | WorkerDied:
+        """Execute one quantum and account for it, also where its failure could not be dealt with here."""
+        try:
+            return self.execute(label, quantum_id, pickle.loads(quantum))
+        except BaseException as error:
+            code, reason = describe(error)
+            return WorkerDied(reason, traceback.format_exc(), code)
+
     def execute(self, label: str, quantum_id: uuid.UUID, quantum: Quantum) -> Outcome:
-        """Execute one quantum; whatever it raises ends in the outcome."""
+        """Execute one quantum; what its task raises ends in the outcome."""
         start = time.monotonic()
         with self._stores.butler(quantum, self._dataset_types) as butler:
             return self._execute(label, quantum_id, quantum, butler, start)
@@ -186,20 +194,20 @@ def serve(connection: Connection, setup: bytes) -> None:
     """Execute what comes through `connection` until it says ``stop`` or breaks.
 
     Messages are ``("step", bytes)``, ``("quantum", label, id, bytes)`` and ``("stop",)``; each quantum is answered by
-    ``(id, outcome)``; a worker that cannot begin answers ``(None, traceback)``.
+    ``(id, end)``; a worker that cannot go on answers ``(None, traceback)``.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
     try:
         settings: WorkerSetup = pickle.loads(setup)
         _quieten(settings.stderr)
-        worker = _Worker(settings)
+        worker = Worker(settings)
         while (message := connection.recv())[0] != "stop":
             if message[0] == "step":
                 worker.set_step(message[1])
                 continue
             _, label, quantum_id, quantum = message
-            connection.send((quantum_id, worker.execute(label, quantum_id, pickle.loads(quantum))))
+            connection.send((quantum_id, worker.account(label, quantum_id, quantum)))
             gc.collect(0)
     except (EOFError, BrokenPipeError):
         return

@@ -1,0 +1,27 @@
+"""A worker on its own, without a process."""
+
+from __future__ import annotations
+
+import pickle
+import uuid
+
+from conftest import Survey
+from lsst.daf.butler import Butler
+
+from skyloom.execute.outcome import Status, WorkerDied
+from skyloom.execute.worker import StepSetup, Worker, WorkerSetup
+
+
+def test_what_a_worker_cannot_deal_with_ends_one_quantum(survey: Survey) -> None:
+    butler = Butler.from_config(str(survey.root))
+    worker = Worker(WorkerSetup(str(survey.root), butler.dimensions.dimensionConfig, ""))
+    worker.set_step(pickle.dumps(StepSetup({}, {})))
+    end = worker.account("double", uuid.uuid4(), b"no quantum")
+    assert isinstance(end, WorkerDied)
+    assert end.code == "UnpicklingError"
+    assert "Traceback" in end.stderr
+    assert end.outcome.status is Status.FAILED
+
+
+def test_the_end_of_a_worker_is_told() -> None:
+    assert WorkerDied("it went").outcome.line == "[WORKER-DIED] it went"
