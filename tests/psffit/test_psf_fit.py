@@ -147,6 +147,13 @@ def test_no_usable_star_is_an_error_with_counts() -> None:
     assert caught.value.metadata["n_candidates"] == 5
 
 
+def test_candidates_without_flux_are_an_error() -> None:
+    field = star_field(constant_moffat(), n=5)
+    field.exposure.image.array[...] = -1.0
+    with pytest.raises(PsfError, match="no flux"):
+        fit_psf(field.exposure, field.table, np.ones(5, dtype=bool))
+
+
 def test_scaled_and_raw_polynomials_agree() -> None:
     rng = np.random.default_rng(2)
     basis = PixelBasis(x_centre=512.0, y_centre=300.0, scale=512.0, order=2)

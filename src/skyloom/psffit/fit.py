@@ -300,6 +300,12 @@ def _first_guess(stamps: StarStamps, width: float) -> np.ndarray:
     centred = shift_matrices(-dy, size) @ stamps.data @ shift_matrices(-dx, size).transpose(0, 2, 1)
     total = np.tensordot(weight * np.maximum(flux, 0.0), usable, axes=1)
     stack = np.tensordot(weight, centred, axes=1) / np.where(total > 0, total, np.inf)
+    if not stack.max() > 0:
+        raise PsfError(
+            f"The {len(stamps)} candidates for the PSF have no flux.",
+            cure="Check the background and the mask of the frame.",
+            n_candidates=len(stamps),
+        )
     return fit_moffat(stack, total / (1 + (stack / (0.02 * stack.max())) ** 2), width)
 
 
