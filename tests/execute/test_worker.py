@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 import uuid
 
 from conftest import Survey
@@ -25,3 +27,9 @@ def test_what_a_worker_cannot_deal_with_ends_one_quantum(survey: Survey) -> None
 
 def test_the_end_of_a_worker_is_told() -> None:
     assert WorkerDied("it went").outcome.line == "[WORKER-DIED] it went"
+
+
+def test_the_fork_server_imports_what_workers_need() -> None:
+    code = "import sys, skyloom.execute.preload as _; print('numba' in sys.modules, 'lsst.images.fits' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True True\n"
