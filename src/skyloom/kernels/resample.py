@@ -176,7 +176,7 @@ def _careful_pixel(
     """One destination pixel whose window holds unmeasured pixels or leaves the source."""
     ny, nx = image.shape
     significant, no_data, edge = rules
-    total = weight = spread = measured = lost = outside = unmeasured = 0.0
+    total = weight = spread = measured = lost = inside = outside = unmeasured = 0.0
     found = 0
     for j in range(wy.size):
         for i in range(wx.size):
@@ -188,6 +188,7 @@ def _careful_pixel(
                 lost += abs(w)
                 outside += abs(w)
                 continue
+            inside += abs(w)
             if abs(w) > significant:
                 found |= bits[row, column]
             if not np.isfinite(image[row, column]):
@@ -200,7 +201,7 @@ def _careful_pixel(
                 measured += w
             else:
                 unmeasured += abs(w)
-    if outside > NEGLIGIBLE_WEIGHT:
+    if outside > NEGLIGIBLE_WEIGHT and inside > NEGLIGIBLE_WEIGHT:
         found |= edge
     if lost > NEGLIGIBLE_WEIGHT:
         return np.nan, np.inf, found | no_data

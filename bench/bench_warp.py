@@ -1,0 +1,91 @@
+"""Time of the warp and of the stack, one thread; validated before they are timed.
+
+Run from the root of the checkout: ``python bench/bench_warp.py``.  The work: a frame of 2048 x 4612 pixels, turned by
+0.3 degrees, image, variance and mask; a stack of 20 x 2048 x 2048.  CPU seconds, so that other work on the machine
+shows less; the first call, with compilation or loading from the cache, is a row of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.wcs import WCS
+from lsst.images import Box, GeneralFrame, SkyProjection, TractFrame
+
+from skyloom.images import Exposure
+from skyloom.kernels.stack import combine_stack, local_range, robust_stack
+from skyloom.warp import map_positions, warp_exposure
+
+FRAME = (4612, 2048)
+STACK = (20, 2048, 2048)
+FLAGS = (1, 2, 4, 8, 16)
+
+
+def projection(angle: float, frame: Any) -> SkyProjection:
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.cunit = ["RA---TAN", "DEC--TAN"], ["deg", "deg"]
+    wcs.wcs.crval, wcs.wcs.crpix = [214.9, 52.7], [1024.0, 2306.0]
+    c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    wcs.wcs.cd = 0.187 / 3600 * np.array([[-c, s], [s, c]])
+    return SkyProjection.from_fits_wcs(wcs, frame)
+
+
+def timed(name: str, work: Callable[[], Any], repeats: int = 5) -> Any:
+    """Print the first and the fastest later call."""
+    times = []
+    for _ in range(repeats + 1):
+        start = time.process_time()
+        result = work()
+        times.append(1000 * (time.process_time() - start))
+    print(f"{name:55s} {min(times[1:]):8.0f} ms   (first call {times[0]:.0f} ms)")
+    return result
+
+
+def bench_warp() -> None:
+    box = Box.from_shape(FRAME)
+    source, tract = projection(0.3, GeneralFrame(unit=u.pix)), projection(0.0, TractFrame(skymap="", tract=0, bbox=box))
+    y, x = np.indices(FRAME, dtype=np.float32)
+    pattern = 1000.0 + 50.0 * np.sin(x / 3.0) * np.cos(y / 4.0)
+    exposure = Exposure.from_arrays(pattern, variance=np.full(FRAME, 4.0), unit=u.nJy, projection=source)
+    warped = warp_exposure(exposure, box, tract)
+    rows, columns = np.random.default_rng(1).integers(200, 1800, (2, 1000))
+    u0, v0 = map_positions(source, tract, columns.astype(float), rows.astype(float))
+    truth = 1000.0 + 50.0 * np.sin(u0 / 3.0) * np.cos(v0 / 4.0)
+    error = np.abs(warped.image.array[rows, columns] - truth).max()
+    assert error < 0.5, error
+    print(f"warp against the pattern itself: largest error {error:.3f} of an amplitude of 50")
+    timed("warp, no mask bits set", lambda: warp_exposure(exposure, box, tract))
+    exposure.bits[np.random.default_rng(2).random(FRAME) < 0.002] = 32
+    timed("warp, bits at every 500th pixel", lambda: warp_exposure(exposure, box, tract))
+
+
+def bench_stack() -> None:
+    rng = np.random.default_rng(3)
+    image = rng.normal(100.0, 5.0, STACK).astype(np.float32)
+    variance, bits = np.full(STACK, 25.0, np.float32), np.zeros(STACK, np.int32)
+    weights = np.full(STACK[0], 1 / 25.0)
+    nothing = np.zeros((0, 0), np.float32)
+
+    def mean() -> tuple[np.ndarray, ...]:
+        first = (nothing, nothing, nothing, nothing)
+        return combine_stack(image, variance, bits, weights, 1, FLAGS, np.full(20, 2.0), (4.0, 0), first, (0, 2048))
+
+    def clipped() -> tuple[np.ndarray, ...]:
+        median, scatter, noise = robust_stack(image, variance, bits, 1)
+        slack = np.maximum(local_range(median, 2) - 4 * noise, 0)
+        first = (median, scatter, noise, slack)
+        return combine_stack(image, variance, bits, weights, 1, FLAGS, np.full(20, 2.0), (4.0, 2), first, (0, 2048))
+
+    np.testing.assert_allclose(mean()[0], image.mean(axis=0), rtol=1e-5)
+    assert abs(clipped()[0].std() * np.sqrt(20) / 5 - 1) < 0.01
+    timed("mean of 20 x 2048 x 2048", mean, 3)
+    timed("clipped mean of 20 x 2048 x 2048, median start", clipped, 3)
+
+
+if __name__ == "__main__":
+    bench_warp()
+    bench_stack()
