@@ -62,7 +62,7 @@ def _commands(output: Path, survey: Survey, processes: int, quiet: bool) -> list
         ["ingest", repo, str(output / "sky" / "raw"), "-j", str(processes)],
         ["calibs", "import", repo, "bias", *masters["bias"], "--replace"],
         ["calibs", "import", repo, "flat", *masters["flat"], "--replace"],
-        ["calibs", "defects", repo],
+        ["calibs", "defects", repo, "--replace"],
         ["refcat", "import", repo, str(survey.reference_file), *refcat],
         ["run", "drp", repo, "-o", OUTPUT, "-j", str(processes), *(["--quiet"] if quiet else [])],
     ]

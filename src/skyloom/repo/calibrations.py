@@ -153,7 +153,8 @@ def certify(
         If something is certified for part of the range already and ``replace`` is False.
     """
     collection = calib_collection(data_id["instrument"])
-    if replace:
+    # The registry cannot take back the certificates of a kind of which it has none.
+    if replace and kind in (butler.collections.get_info(collection, include_summary=True).dataset_types or ()):
         butler.registry.decertify(collection, kind, validity, dataIds=[butler.registry.expandDataId(data_id)])
     existing = butler.find_dataset(kind, data_id, collections=run)
     if existing is not None:
