@@ -5,20 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skyloom.kernels.stack import combine_stack, local_range, robust_stack
+from skyloom.kernels.stack import combine_stack
 
 NO_DATA, EDGE, REJECTED, CLIPPED, SENSOR_EDGE, BAD, SAT, OTHER = (1 << k for k in range(8))
 FLAGS = (NO_DATA, EDGE, REJECTED, CLIPPED, SENSOR_EDGE)
 ALL_BAD = NO_DATA | BAD | SAT
 
 
-def pixel(values, variances=None, bits=None, weights=None, n_sigma=4.0, iterations=2, slack=0.0, sat=2.0):  # type: ignore[no-untyped-def]
+def pixel(values, variances=None, bits=None, weights=None, n_sigma=4.0, iterations=2, sat=2.0):  # type: ignore[no-untyped-def]
     """Combine one pixel's samples; returns (value, variance, bits, n)."""
     n = len(values)
     image = np.array(values, np.float32).reshape(n, 1, 1)
     variance = np.array([1.0] * n if variances is None else variances, np.float32).reshape(n, 1, 1)
     mask = np.array([0] * n if bits is None else bits, np.int32).reshape(n, 1, 1)
-    median, scatter, noise = robust_stack(image, variance, mask, ALL_BAD)
     thresholds = np.full(8, 2.0)
     thresholds[6] = sat
     result = combine_stack(
@@ -29,8 +28,7 @@ def pixel(values, variances=None, bits=None, weights=None, n_sigma=4.0, iteratio
         ALL_BAD,
         FLAGS,
         thresholds,
-        (n_sigma, iterations),
-        (median, scatter, noise, np.full((1, 1), slack, np.float32)),
+        (n_sigma, iterations, 0.0),
         (0, 1),
     )
     return tuple(plane[0, 0] for plane in result)
@@ -64,12 +62,8 @@ def test_sample_exactly_at_the_limit_stays() -> None:
     assert pixel([0.0, 0.0, 0.0, limit + 1e-5], iterations=1)[3] == 3
 
 
-def test_slack_and_scatter_excuse_a_sample() -> None:
-    assert pixel([0.0, 0.0, 0.0, 9.0])[3] == 3
-    assert pixel([0.0, 0.0, 0.0, 9.0], slack=5.5)[3] == 4
-    assert pixel([0.0, 0.0, 0.0, 9.0], slack=3.5)[3] == 3
-    wide = [-6.0, -3.0, 0.0, 3.0, 6.0]
-    assert pixel(wide)[3] == 5
+def test_scatter_of_five_samples_excuses_one() -> None:
+    assert pixel([-6.0, -3.0, 0.0, 3.0, 6.0])[3] == 5
     assert pixel([-8.0, -4.0, 4.0, 8.0])[3] == 2
 
 
@@ -108,32 +102,68 @@ def test_left_out_planes_propagate_by_weight(weight: float, flagged: bool) -> No
     assert bool(bits & SAT) is flagged
 
 
-def test_robust_statistics_agree_with_numpy() -> None:
-    rng = np.random.default_rng(2)
-    image = rng.normal(size=(9, 6, 7)).astype(np.float32)
-    bits = np.where(rng.random(image.shape) < 0.2, BAD, 0).astype(np.int32)
-    image[0, 0, 0] = np.nan
-    bits[:, 2, 3] = BAD
-    median, scatter, noise = robust_stack(image, np.full_like(image, 4.0), bits, BAD)
-    values = np.where(bits == 0, image.astype(float), np.nan)
-    values[:, 2, 3] = 0.0
-    expected = np.nanmedian(values, axis=0)
-    expected[2, 3] = np.nan
-    iqr = np.subtract(*np.nanpercentile(values, [75, 25], axis=0))
-    values[:, 2, 3] = np.nan
-    count = np.isfinite(values).sum(axis=0)
-    np.testing.assert_allclose(median, expected, rtol=1e-6)
-    np.testing.assert_allclose(scatter[count >= 5], 0.7413 * iqr[count >= 5], rtol=1e-5)
-    assert (scatter[count < 5] == 0).all()
-    np.testing.assert_allclose(noise[count > 0], 1.2533 * 2 / np.sqrt(count[count > 0]), rtol=1e-4)
+def by_hand(values, variances, weights, medians, noise, clip):  # type: ignore[no-untyped-def]
+    """The documented rule for one pixel's usable samples; returns which of them stay."""
+    n_sigma, iterations, structure = clip
+    if len(values) < 3:
+        return np.ones(len(values), bool)
+    centre, scatter, error = np.median(values), 0.0, noise
+    if len(values) >= 5:
+        scatter = 0.741301109252802 * np.subtract(*np.percentile(values, [75, 25]))
+    slack = structure * max(np.nanmax(medians) - np.nanmin(medians) - 4 * noise, 0.0)
+    for _ in range(iterations):
+        sigma = np.sqrt(np.maximum(variances, scatter**2) + error**2)
+        kept = np.abs(values - centre) <= n_sigma * sigma + slack
+        if not kept.any():
+            return np.ones(len(values), bool)
+        w = weights[kept]
+        centre, error = (w * values[kept]).sum() / w.sum(), np.sqrt((w**2 * variances[kept]).sum()) / w.sum()
+    return kept
 
 
-def test_local_range_agrees_with_scipy() -> None:
-    from scipy.ndimage import maximum_filter, minimum_filter
-
-    image = np.random.default_rng(3).normal(size=(20, 30)).astype(np.float32)
-    expected = maximum_filter(image, 5, mode="nearest") - minimum_filter(image, 5, mode="nearest")
-    np.testing.assert_allclose(local_range(image, 2), expected, rtol=1e-6)
-    image[5, 6] = np.nan
-    assert np.isfinite(local_range(image, 2)).all()
-    assert (local_range(np.full((4, 4), np.nan, np.float32), 2) == 0).all()
+@pytest.mark.parametrize("n", [3, 4, 7, 12])
+@pytest.mark.parametrize("structure", [0.0, 0.5])
+def test_agrees_with_the_rule_written_out(n: int, structure: float) -> None:
+    rng = np.random.default_rng(n)
+    shape = (n, 14, 15)
+    variance = rng.uniform(0.5, 2.0, shape).astype(np.float32)
+    image = (rng.normal(size=shape) * np.sqrt(variance)).astype(np.float32)
+    y, x = np.mgrid[:14, :15]
+    for i in range(n):  # a star in different seeing
+        image[i] += 200.0 * np.exp(-((x - 7) ** 2 + (y - 6) ** 2) / (2 * (1.5 + 0.8 * i / n) ** 2)) / (1 + i / n)
+    hits = rng.random(shape) < 0.05
+    image[hits] += 30.0
+    bits = np.where(rng.random(shape) < 0.1, BAD, OTHER).astype(np.int32)
+    missing = rng.random(shape) < 0.1
+    image[missing], variance[missing], bits[missing] = np.nan, np.inf, NO_DATA
+    weights = rng.uniform(0.5, 1.5, n)
+    clip = (4.0, 2, structure)
+    out, spread, mask, used = combine_stack(
+        image, variance, bits, weights, ALL_BAD, FLAGS, np.full(8, 2.0), clip, (2, 12)
+    )
+    usable = (bits & ALL_BAD == 0) & np.isfinite(image)
+    medians = np.array(
+        [
+            [np.median(image[usable[:, r, c], r, c]) if usable[:, r, c].any() else np.nan for c in range(15)]
+            for r in range(14)
+        ]
+    )
+    clipped = 0
+    for r in range(2, 12):
+        for c in range(15):
+            ok = usable[:, r, c]
+            values, variances, w = image[ok, r, c].astype(float), variance[ok, r, c].astype(float), weights[ok]
+            if not ok.any():
+                assert np.isinf(spread[r - 2, c])
+                continue
+            noise = np.sqrt(np.pi / 2 * variances.sum()) / len(values)
+            around = medians[max(0, r - 2) : r + 3, max(0, c - 2) : c + 3]
+            kept = by_hand(values, variances, w, around, noise, clip)
+            clipped += (~kept).sum()
+            assert used[r - 2, c] == kept.sum()
+            assert bool(mask[r - 2, c] & CLIPPED) == (not kept.all())
+            assert bool(mask[r - 2, c] & REJECTED) == bool((bits[:, r, c] & BAD).any())
+            w = w[kept]
+            assert out[r - 2, c] == pytest.approx((w * values[kept]).sum() / w.sum(), rel=1e-5, abs=1e-5)
+            assert spread[r - 2, c] == pytest.approx((w**2 * variances[kept]).sum() / w.sum() ** 2, rel=1e-5)
+    assert clipped > 3

@@ -12,7 +12,7 @@ from lsst.images import Box, SkyProjection
 
 from skyloom.errors import NoOverlapError
 from skyloom.images import MASK_SCHEMA, Exposure, bitmask
-from skyloom.kernels.stack import combine_stack, local_range, robust_stack
+from skyloom.kernels.stack import STRUCTURE_RADIUS, combine_stack
 from skyloom.psf import CoaddPsf
 
 from .inputs import CoaddInput
@@ -20,10 +20,6 @@ from .settings import CoaddSettings, Statistic
 
 __all__ = ["assemble_coadd", "coadd_inputs_table", "coadd_psf", "strips"]
 
-STRUCTURE_RADIUS = 2
-"""Pixels over which the range of the median image is taken."""
-NOISE_RANGE = 4.0
-"""Range of the noise among the 25 pixels within that radius, in standard deviations."""
 _BYTES_A_SAMPLE = 3 * 4
 _NEVER = 2.0
 
@@ -102,14 +98,6 @@ def _combine_strip(
     start, stop = max(box.y.start, strip.y.start - margin), min(box.y.stop, strip.y.stop + margin)
     image, variance, bits = _read_stack(inputs, Box.factory[start:stop, box.x.start : box.x.stop])
     bad = bitmask(*settings.bad_planes)
-    nothing = np.zeros((0, 0), np.float32)
-    first = nothing, nothing, nothing, nothing
-    if clipping:
-        median, scatter, noise = robust_stack(image, variance, bits, bad)
-        slack = np.float32(settings.structure) * np.maximum(
-            local_range(median, STRUCTURE_RADIUS) - np.float32(NOISE_RANGE) * noise, 0.0
-        )
-        first = median, scatter, noise, slack
     out, spread, mask, used = combine_stack(
         image,
         variance,
@@ -118,8 +106,7 @@ def _combine_strip(
         bad,
         tuple(bitmask(name) for name in ("NO_DATA", "EDGE", "REJECTED", "CLIPPED", "SENSOR_EDGE")),
         _thresholds(settings),
-        (settings.n_sigma, settings.iterations if clipping else 0),
-        first,
+        (settings.n_sigma, settings.iterations if clipping else 0, settings.structure),
         (strip.y.start - start, strip.y.stop - start),
     )
     mask[(mask & bitmask("REJECTED", "CLIPPED", "SENSOR_EDGE")) != 0] |= bitmask("INEXACT_PSF")
