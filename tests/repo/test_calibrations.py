@@ -187,3 +187,9 @@ def test_command(repo: Path, tmp_path: Path) -> None:
     assert "a.fits: bias of detector 0" in result.output
     assert "1 of 2 imported" in result.output
     assert CliRunner().invoke(command, ["import", str(repo), "bias", str(bad)]).exit_code == 1
+
+
+def test_replace_where_there_is_nothing_yet(butler: Butler, tiny: Camera, tmp_path: Path) -> None:
+    (result,) = bring(butler, tiny, "dark", write_master(tmp_path / "a.fits", 24.0, EXPTIME=12.0), replace=True)
+    assert result.error is None
+    assert len(butler.query_datasets("dark", collections="tiny/calib", find_first=False)) == 1

@@ -94,8 +94,8 @@ def break_file(kind: str, path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("truncated", "ends early"),
-        ("header only", "ends early"),
+        ("truncated", "truncated"),
+        ("header only", "truncated"),
         ("empty", "is empty"),
         ("no FITS", "not a whole FITS file"),
         ("no image", "no two-dimensional image"),

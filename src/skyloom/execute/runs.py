@@ -47,7 +47,13 @@ def choose_run(butler: Butler, output: str, settings: Mapping[str, Any]) -> tupl
     runs = runs_of(butler, output)
     if runs and _agree(Journal.read_settings(butler, runs[0]), settings):
         return runs[0], True
-    return f"{output}/{Instrument.makeCollectionTimestamp()}", False
+    return _new_name(f"{output}/{Instrument.makeCollectionTimestamp()}", runs), False
+
+
+def _new_name(name: str, runs: Sequence[str]) -> str:
+    """The name, numbered where another run began in the same second."""
+    names = (name, *(f"{name}_{number}" for number in range(2, len(runs) + 3)))
+    return next(one for one in names if one not in runs)
 
 
 def runs_of(butler: Butler, output: str) -> list[str]:

@@ -121,7 +121,7 @@ def check_whole(image: Any, path: Path) -> None:
     size = path.stat().st_size
     if size < end:
         raise BadFrameError(
-            f"the file ends early: {size} bytes, the header promises {end}.",
+            f"the file is truncated: {size} bytes, the header promises {end}.",
             file=str(path),
             cure="Fetch it again, or leave it out.",
         )
