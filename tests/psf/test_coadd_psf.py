@@ -15,7 +15,7 @@ from psfs import gaussian_grid
 from skyloom.errors import PsfError
 from skyloom.images import Exposure
 from skyloom.kernels.psf_stamps import stamp_sigmas
-from skyloom.psf import CoaddPsf, CoaddPsfComponent, WarpedPsf, psf_stamps
+from skyloom.psf import CoaddPsf, CoaddPsfComponent, WarpedPsf, psf_sigma, psf_stamps
 from skyloom.warp import warp_exposure
 
 PATCH = Box.factory[0:400, 0:500]
@@ -148,6 +148,18 @@ def test_only_inputs_with_a_pixel_there_contribute():
     assert psf.sigma(200.0, 200.0) < psf.sigma(300.0, 200.0)
     with pytest.raises(PsfError, match=r"no input of the coadd covers x = 2\.0, y = 2\.0"):
         psf.stamps([200.0, 2.0], [200.0, 2.0])
+
+
+def test_width_is_told_where_the_middle_of_the_patch_is_empty():
+    """LeftHalf ends at pixel 170 of the detector: the middle of a patch that is wider to the right has no input."""
+    wide_patch = Box.factory[0:400, 0:1000]
+    psf = CoaddPsf([component(valid=LeftHalf())], TRACT, wide_patch)
+    assert psf.n_inputs(499.5, 199.5)[0] == 0
+    x, y = psf.typical_position()
+    assert psf.n_inputs(x, y)[0] == 1
+    assert psf_sigma(psf) == psf.sigma(x, y)
+    covered = CoaddPsf([component()], TRACT, PATCH)
+    assert covered.typical_position() == (249.5, 199.5)
 
 
 def test_images_follow_the_interface():

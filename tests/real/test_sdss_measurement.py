@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 
 import astropy.units as u
@@ -12,6 +11,7 @@ from astropy.io import fits
 from astropy.table import Table
 from scipy.spatial import cKDTree
 
+from real.golden import clean_rows, read_golden
 from skyloom.background import subtract_background
 from skyloom.detection import detect_sources
 from skyloom.images.exposure import Exposure
@@ -19,15 +19,7 @@ from skyloom.measurement import measure_sources
 
 SOFT_BIAS = 1000
 PSF_SIGMA = 1.5
-FRAME_OF_RUN_4192 = 65503754
 R_BAND = 2  # of u g r i z
-UNUSABLE = (
-    "base_SdssCentroid_flag",
-    "base_PixelFlags_flag_edge",
-    "base_PixelFlags_flag_interpolated",
-    "base_PixelFlags_flag_saturated",
-    "flags_negative",
-)
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +32,7 @@ def folder(data_dir: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def golden(folder: Path) -> dict[str, np.ndarray]:
-    with gzip.open(folder / "golden_sources_r.txt.gz", "rt") as file:
-        names = file.readline().lstrip("#").split()
-        rows = [line.split() for line in file]
-    rows = [row for row in rows if int(row[0]) >> 32 == FRAME_OF_RUN_4192]
-    words = {"True": "1", "False": "0", "-": "0"}
-    return {name: np.array([words.get(row[k], row[k]) for row in rows], float) for k, name in enumerate(names)}
+    return read_golden(folder, run=4192)
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +51,7 @@ def table(folder: Path) -> Table:
 @pytest.fixture(scope="module")
 def pairs(table: Table, golden: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, int]:
     """Rows of ours and of theirs that are the same source, and the number of theirs."""
-    clean = np.all([golden[name] == 0 for name in UNUSABLE], axis=0)
-    clean &= np.isfinite(golden["base_CircularApertureFlux_6_0_instFlux"])
-    theirs = np.flatnonzero(clean)
+    theirs = clean_rows(golden)
     ours = np.flatnonzero(~(table["flag_edge"] | table["flag_centroid"] | table["aperture_flag_6_0"]))
     tree = cKDTree(np.column_stack([table["x"][ours], table["y"][ours]]))
     distance, index = tree.query(

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CoaddPsf", "CoaddPsfComponent", "Region"]
 
+_GRID = 65
+"""Positions a side, an odd number so that the middle is one, at which an input is looked for."""
+
 
 class Region(Protocol):
     """A set of pixels, such as `skyloom.images.SpanSet`."""
@@ -136,6 +139,18 @@ class CoaddPsf(PointSpreadFunction):
         """Number of inputs that contribute at positions x, y."""
         x, y = as_positions(x, y)
         return np.sum([self._covers(part, x, y) for part in self._components], axis=0, dtype=np.int64)
+
+    def typical_position(self) -> tuple[float, float]:
+        """Of a grid of positions over the bounds, the one with inputs that is nearest to their middle."""
+        box = self._bounds.bbox
+        middle_x, middle_y = 0.5 * (box.x.min + box.x.max), 0.5 * (box.y.min + box.y.max)
+        grid = (np.linspace(side.min, side.max, _GRID) for side in (box.x, box.y))
+        x, y = (axis.ravel() for axis in np.meshgrid(*grid))
+        covered = np.flatnonzero(self.n_inputs(x, y) > 0)
+        if not covered.size:
+            return middle_x, middle_y
+        best = covered[np.argmin(np.hypot(x[covered] - middle_x, y[covered] - middle_y))]
+        return float(x[best]), float(y[best])
 
     def stamps(self, x: ArrayLike, y: ArrayLike, *, centred: bool = False) -> Stamps:
         """Stamps of unit sum at positions x, y; see `psf_stamps`.

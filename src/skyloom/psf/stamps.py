@@ -39,6 +39,15 @@ class StampedPsf(Protocol):
         ...
 
 
+@runtime_checkable
+class PatchyPsf(Protocol):
+    """A point-spread function that is not known everywhere within its bounds."""
+
+    def typical_position(self) -> tuple[float, float]:
+        """A position (x, y) at which it is known, px."""
+        ...
+
+
 def psf_stamps(psf: PointSpreadFunction, x: ArrayLike, y: ArrayLike, centred: bool = False) -> Stamps:
     """Images of point sources at positions x, y, all of one odd size.
 
@@ -77,21 +86,28 @@ def psf_stamps(psf: PointSpreadFunction, x: ArrayLike, y: ArrayLike, centred: bo
 
 
 def psf_sigma(psf: PointSpreadFunction, x: float | None = None, y: float | None = None) -> float:
-    """Determinant radius of the second moments, px, at (x, y) or at the middle of the bounds.
+    """Determinant radius of the second moments, px, at (x, y) or at a typical position: the middle of the bounds, or
+    for a function that is not known there the nearest position at which it is.
 
     Raises
     ------
     PsfError
         If the stamp there has no positive moments.
     """
-    box = psf.bounds.bbox
-    at_x = 0.5 * (box.x.min + box.x.max) if x is None else x
-    at_y = 0.5 * (box.y.min + box.y.max) if y is None else y
+    typical_x, typical_y = _typical_position(psf)
+    at_x, at_y = typical_x if x is None else x, typical_y if y is None else y
     stamps, _, _ = psf_stamps(psf, at_x, at_y, centred=True)
     sigma = float(stamp_sigmas(stamps)[0])
     if not sigma > 0.0:
         raise PsfError(f"the PSF has no width at x = {at_x:.1f}, y = {at_y:.1f}.", cure="Fit it again.")
     return sigma
+
+
+def _typical_position(psf: PointSpreadFunction) -> tuple[float, float]:
+    if isinstance(psf, PatchyPsf):
+        return psf.typical_position()
+    box = psf.bounds.bbox
+    return 0.5 * (box.x.min + box.x.max), 0.5 * (box.y.min + box.y.max)
 
 
 def _as_pixel_grid(wrapper: PiffWrapper) -> StampedPsf | None:

@@ -1,0 +1,99 @@
+"""SDSS r frames through the commands of the tutorial: ingest, calibrate, warp, coadd."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from click.testing import CliRunner
+from lsst.daf.butler import Butler
+
+from real.golden import clean_rows, read_golden
+from skyloom.catalog.matching import match_pixels, match_sky
+from skyloom.cli import skyloom
+from skyloom.detection import detect_sources
+from skyloom.images import from_coadd
+from skyloom.measurement import measure_sources
+
+FRAMES = {4192: "fpC-004192-r4-0300.fit.gz", 6377: "fpC-006377-r4-0399.fit.gz"}
+GAIN = 4.76
+
+
+def call(*arguments: str) -> str:
+    result = CliRunner().invoke(skyloom, arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def folder(data_dir: Path) -> Path:
+    path = data_dir / "sdss_stripe82"
+    if not path.is_dir():
+        pytest.skip(f"no SDSS frames at {path}")
+    return path
+
+
+@pytest.fixture(scope="module")
+def butler(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Butler:
+    repo = str(tmp_path_factory.mktemp("sdss") / "repo")
+    call("init", repo, "--camera", "sdss")
+    call("ingest", repo, *(str(folder / "frames" / name) for name in FRAMES.values()))
+    refcat = ("--name", "sdss", "--system", "ab", "--epoch", "2000.0", "--mag", "r=r")
+    call("refcat", "import", repo, str(folder / "reference_stars.fits.gz"), *refcat)
+    call("run", "drp_post_isr", repo, "-o", "sdss")
+    return Butler.from_config(repo, collections=["sdss"])
+
+
+def visit_of(run: int) -> int:
+    """Run, field and filter row, as the camera description numbers exposures."""
+    field = int(FRAMES[run].rsplit("-", 1)[1].split(".")[0])
+    return (run * 10000 + field) * 10 + 1
+
+
+@pytest.mark.parametrize("run", FRAMES)
+def test_zero_point_and_astrometry(butler: Butler, folder: Path, run: int) -> None:
+    (row,) = butler.get("visit_summary", instrument="sdss", visit=visit_of(run))
+    header = fits.getheader(folder / "frames" / FRAMES[run])
+    expected = 20 + 2.5 * np.log10(header["FLUX20"] * GAIN)
+    assert row["zero_point_mag"] == pytest.approx(expected, abs=0.02)
+    assert row["astrometry_rms_arcsec"] < 0.06
+    assert row["n_astrometry_matches"] > 50
+
+
+@pytest.mark.parametrize("run", FRAMES)
+def test_sources_are_those_of_lsst(butler: Butler, folder: Path, run: int) -> None:
+    golden = read_golden(folder, run)
+    theirs = clean_rows(golden)
+    stars = butler.get("initial_stars_detector", instrument="sdss", visit=visit_of(run), detector=14)
+    ours = np.flatnonzero(~(stars["flag_edge"] | stars["flag_centroid"] | stars["aperture_flag_6_0"]))
+    x, y = (golden[f"base_SdssCentroid_{axis}"][theirs] for axis in "xy")
+    first, second, distance = match_pixels(stars["x"][ours], stars["y"][ours], x, y, 1.0)
+    ratio = (
+        np.asarray(stars["aperture_flux_6_0"])[ours[first]]
+        / GAIN
+        / golden["base_CircularApertureFlux_6_0_instFlux"][theirs[second]]
+    )
+    assert len(ratio) > 200
+    assert np.median(ratio) == pytest.approx(1.0, abs=0.005)
+    assert np.median(distance) < 0.1
+
+
+def test_coadd_of_both_visits_keeps_the_magnitudes(butler: Butler, folder: Path) -> None:
+    reference = Table.read(folder / "reference_stars.fits.gz")
+    reference = reference[(reference["r"] > 16) & (reference["r"] < 19) & (reference["starnotgal"] == 1)]
+    differences, depth = [], 0
+    for ref in butler.query_datasets("deep_coadd"):
+        coadd = from_coadd(butler.get(ref))
+        depth = max(depth, int(butler.get("deep_coadd_n_image", ref.dataId).array.max()))
+        sources = measure_sources(coadd, detect_sources(coadd))
+        usable = sources[~(sources["flag_edge"] | sources["flag_psf_flux"] | sources["flag_saturated"])]
+        ours, theirs, _ = match_sky(usable["ra"], usable["dec"], reference["ra"] % 360, reference["dec"], 1.0)
+        magnitude = 31.4 - 2.5 * np.log10(np.asarray(usable["psf_flux"])[ours])
+        differences.append(magnitude - np.asarray(reference["r"])[theirs])
+    difference = np.concatenate(differences)
+    assert depth == 2
+    assert len(difference) > 20
+    assert np.median(difference) == pytest.approx(0.0, abs=0.02)
