@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.table import Table, vstack
 
-from skyloom.detection import detect_sources
+from skyloom.detection import DetectionSettings, detect_sources
 from skyloom.images import Exposure, bitmask
 from skyloom.measurement import measure_sources
 
@@ -15,6 +15,7 @@ from .truth import compare_frame, isolated_stars, robust_rms
 
 __all__ = ["CoaddAgreement", "compare_coadd"]
 
+_BRIGHT = DetectionSettings(threshold=50.0)
 _NOT_SKY = ("DETECTED", "DETECTED_NEGATIVE", "NO_DATA", "BAD", "SAT", "EDGE")
 
 
@@ -53,8 +54,10 @@ def compare_coadd(patches: list[Exposure], sky: Table, band: str) -> CoaddAgreem
     truth = isolated_stars(sky, band)
     ratios, matched = [], []
     for patch in patches:
-        sources = measure_sources(patch, detect_sources(patch))
+        # The noise wants every source masked; only the bright ones, which are compared, are worth measuring.
+        detect_sources(patch)
         ratios.append(_noise_ratios(patch))
+        sources = measure_sources(patch, detect_sources(patch, settings=_BRIGHT))
         matched.append(compare_frame(_as_calibrated(sources), truth, band, visit=0, detector=0)[1])
     stars, noise = vstack(matched), np.concatenate(ratios)
     if len(stars) == 0:
