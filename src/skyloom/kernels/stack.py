@@ -280,8 +280,11 @@ def combine_stack(
         r = rows[0] + line
         _mean_row(stack, weights, bad, flags[0], r, sums, counts, found, odd)
         for c in range(nx):
+            if counts[c] == 0 and not odd[c]:
+                out[line, c], spread[line, c], mask[line, c], used[line, c] = np.nan, np.inf, flags[0], 0
+                continue
             clipping = iterations > 0 and counts[c] >= MIN_CLIP and not _cannot_clip(sums, counts[c], c, n_sigma)
-            if counts[c] > 0 and not odd[c] and not clipping:
+            if not odd[c] and not clipping:
                 weight = sums[0, c]
                 out[line, c], spread[line, c] = sums[1, c] / weight, sums[2, c] / (weight * weight)
                 mask[line, c], used[line, c] = found[c], counts[c]

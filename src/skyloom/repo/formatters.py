@@ -14,34 +14,57 @@ from lsst.resources import ResourcePath
 from skyloom.images.raw import RawExposure
 
 from .frame_files import SUFFIXES, find_image, merged_header, open_frame, read_pixels
+from .whole_masks import carry_masks_whole
 
 __all__ = [
     "CameraFormatter",
-    "FreshPsfFormatter",
+    "CompressedFormatter",
     "PhotoCalibFormatter",
     "RawExposureFormatter",
     "SkyMapFormatter",
     "UncompressedFormatter",
+    "VisitImageFormatter",
 ]
 
-_BULKY = ("image", "mask", "variance", "psf/coefficients")
+carry_masks_whole()
+
+_TILED = FitsCompressionOptions(tile_shape=(64, 1024))
+"""Lossless; a tile is one call of the library, and rows, its default, are too short for that."""
 
 
 class UncompressedFormatter(GenericFormatter):
-    """For intermediates: bigger files, written in a tenth of the time."""
+    """For what is read again and again, or by the next task alone: bigger files, in a tenth of the time."""
 
     @override
     def _get_compression_options(self) -> dict[str, FitsCompressionOptions]:
         # None is no compression; the base class declares it away.
-        return cast(dict[str, FitsCompressionOptions], dict.fromkeys(_BULKY))
+        plain = dict.fromkeys(("image", "mask", "variance", "psf/coefficients"))
+        return cast(dict[str, FitsCompressionOptions], plain)
 
 
-class FreshPsfFormatter(GenericFormatter):
-    """For calibrated frames: the PSF is read from the file each time, for Piff's reader empties what it reads."""
+class VisitImageFormatter(GenericFormatter):
+    """For calibrated frames, which are kept, and read by every task after them: masks shrink, noise does not.
+
+    Lossless compression would take a tenth off the image and a quarter off the variance, for most of the time that
+    a frame takes to write and to read.
+    """
+
+    @override
+    def _get_compression_options(self) -> dict[str, FitsCompressionOptions]:
+        return cast(dict[str, FitsCompressionOptions], {"image": None, "variance": None, "mask": _TILED})
 
     @override
     def _component_from_cache(self, component: str) -> tuple[bool, Any]:
+        # The PSF is read from the file each time, for Piff's reader empties what it reads.
         return (False, None) if component == "psf" else super()._component_from_cache(component)
+
+
+class CompressedFormatter(GenericFormatter):
+    """For what is made to be given away: compressed without loss."""
+
+    @override
+    def _get_compression_options(self) -> dict[str, FitsCompressionOptions]:
+        return dict.fromkeys(("image", "mask", "variance"), _TILED)
 
 
 class PhotoCalibFormatter(GenericFormatter):
