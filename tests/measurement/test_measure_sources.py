@@ -12,6 +12,7 @@ from skyloom.detection import DetectionSettings, detect_sources
 from skyloom.images.exposure import Exposure
 from skyloom.images.mask_planes import bitmask
 from skyloom.measurement import MeasurementSettings, measure_sources
+from skyloom.psf import psf_stamps
 
 SIGMA = 1.6
 NOISE = 8.0
@@ -234,3 +235,28 @@ def test_undersampled_stars_on_a_tiny_frame() -> None:
     assert np.abs(table["x"][nearest] - x).max() < 0.03
     assert not table["flag_centroid"].any()
     assert np.asarray(table["psf_flux"]) == pytest.approx(np.full(25, 2e4), rel=0.01)
+
+
+class KnownOnTheLeft(GaussianPointSpreadFunction):
+    """A function that is not known to the right of a column, as a coadd's is where no input has a pixel."""
+
+    def stamps(self, x, y, *, centred=False):
+        x, y = np.atleast_1d(x), np.atleast_1d(y)
+        stamps, x0, y0 = psf_stamps(
+            GaussianPointSpreadFunction(SIGMA, bounds=self.bounds, stamp_size=25), x, y, centred
+        )
+        stamps[x > 150.0] = np.nan
+        return stamps, x0, y0
+
+
+def test_where_the_psf_is_not_known_the_flux_alone_is_missing() -> None:
+    frame = exposure([(60.0, 60.0, 1e5), (146.0, 160.0, 1e5), (152.0, 160.0, 1e5), (220.0, 60.0, 1e5)])
+    frame.psf = KnownOnTheLeft(SIGMA, bounds=frame.bbox, stamp_size=25)
+    table = measure(frame)
+    table.sort("x")
+    assert table["x"] == pytest.approx([60.0, 146.0, 152.0, 220.0], abs=0.3)
+    assert list(table["flag_psf_flux"]) == [False, False, True, True]
+    assert list(np.isnan(table["psf_flux"])) == [False, False, True, True]
+    # The star whose neighbour has no model is fitted alone, with the light of the neighbour that its stamp holds.
+    assert np.array(table["psf_flux"][:2]) == pytest.approx([1e5, 1.034e5], rel=0.005)
+    assert not table["flag_centroid"].any()

@@ -146,8 +146,16 @@ def test_only_inputs_with_a_pixel_there_contribute():
     only_wide = CoaddPsf([wide], TRACT, PATCH)
     assert np.array_equal(psf.stamps(300.0, 200.0)[0], only_wide.stamps(300.0, 200.0)[0])
     assert psf.sigma(200.0, 200.0) < psf.sigma(300.0, 200.0)
-    with pytest.raises(PsfError, match=r"no input of the coadd covers x = 2\.0, y = 2\.0"):
-        psf.stamps([200.0, 2.0], [200.0, 2.0])
+
+
+def test_where_no_input_has_a_pixel_there_is_no_function():
+    psf = CoaddPsf([component(valid=LeftHalf())], TRACT, PATCH)
+    known, unknown = psf.stamps([200.0, 2.0], [200.0, 2.0])[0]
+    assert np.array_equal(known, psf.stamps(200.0, 200.0)[0][0])
+    assert np.isnan(unknown).all()
+    for image in (psf.compute_kernel_image, psf.compute_stellar_image, psf.sigma):
+        with pytest.raises(PsfError, match=r"no input of the coadd covers x = 2\.0, y = 2\.0"):
+            image(x=2.0, y=2.0)
 
 
 def test_width_is_told_where_the_middle_of_the_patch_is_empty():

@@ -142,6 +142,8 @@ def centroids(
 @njit(cache=True, nogil=True)
 def _add_stamp(image: np.ndarray, stamp: np.ndarray, x0: int, y0: int, factor: float) -> None:
     """Add ``factor`` times a stamp whose first pixel is (x0, y0) to the part of an image that it covers."""
+    if factor == 0.0:  # the stamp may be of NaN
+        return
     for y in range(max(0, y0), min(image.shape[0], y0 + stamp.shape[0])):
         for x in range(max(0, x0), min(image.shape[1], x0 + stamp.shape[1])):
             image[y, x] += factor * stamp[y - y0, x - x0]

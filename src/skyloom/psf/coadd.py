@@ -153,13 +153,7 @@ class CoaddPsf(PointSpreadFunction):
         return float(x[best]), float(y[best])
 
     def stamps(self, x: ArrayLike, y: ArrayLike, *, centred: bool = False) -> Stamps:
-        """Stamps of unit sum at positions x, y; see `psf_stamps`.
-
-        Raises
-        ------
-        PsfError
-            If no input contributes at one of the positions.
-        """
+        """Stamps of unit sum at positions x, y, of NaN where no input contributes; see `psf_stamps`."""
         x, y = as_positions(x, y)
         x0, y0, dx, dy = stamp_origins(x, y, self.size, centred)
         total, weights = np.zeros((len(x), self.size, self.size)), np.zeros(len(x))
@@ -170,21 +164,17 @@ class CoaddPsf(PointSpreadFunction):
             u, v, jacobian = local_maps(part.projection, self._projection, x[at], y[at])
             total[at] += part.weight * warped_stamps(part.psf, u, v, jacobian, dx[at], dy[at], self.size)
             weights[at] += part.weight
-        if not (weights > 0.0).all():
-            bad = int(np.argmin(weights))
-            raise PsfError(
-                f"no input of the coadd covers x = {x[bad]:.1f}, y = {y[bad]:.1f}.",
-                cure="Ask where the coadd has data (its mask, or n_inputs of its PSF).",
-            )
+        total[weights == 0.0] = np.nan
+        weights[weights == 0.0] = 1.0
         return total / weights[:, np.newaxis, np.newaxis], x0, y0
 
     @override
     def compute_kernel_image(self, *, x: float, y: float) -> Image:
-        return Image(self.stamps(x, y, centred=True)[0][0], bbox=self.kernel_bbox)
+        return Image(self._stamp(x, y, centred=True), bbox=self.kernel_bbox)
 
     @override
     def compute_stellar_image(self, *, x: float, y: float) -> Image:
-        return Image(self.stamps(x, y)[0][0], bbox=self.compute_stellar_bbox(x=x, y=y))
+        return Image(self._stamp(x, y, centred=False), bbox=self.compute_stellar_bbox(x=x, y=y))
 
     @override
     def compute_stellar_bbox(self, *, x: float, y: float) -> Box:
@@ -192,7 +182,17 @@ class CoaddPsf(PointSpreadFunction):
 
     def sigma(self, x: float, y: float) -> float:
         """Determinant radius of the adaptive second moments at (x, y), px."""
-        return float(stamp_sigmas(self.stamps(x, y, centred=True)[0])[0])
+        return float(stamp_sigmas(self._stamp(x, y, centred=True)[np.newaxis])[0])
+
+    def _stamp(self, x: float, y: float, *, centred: bool) -> NDArray[np.float64]:
+        """One stamp ``[y, x]``."""
+        stamp: NDArray[np.float64] = self.stamps(x, y, centred=centred)[0][0]
+        if np.isnan(stamp[0, 0]):
+            raise PsfError(
+                f"no input of the coadd covers x = {x:.1f}, y = {y:.1f}.",
+                cure="Ask where the coadd has data (its mask, or n_inputs of its PSF).",
+            )
+        return stamp
 
     def _covers(self, part: CoaddPsfComponent, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether an input has a pixel at positions of the coadd."""

@@ -64,7 +64,7 @@ def psf_stamps(psf: PointSpreadFunction, x: ArrayLike, y: ArrayLike, centred: bo
     Returns
     -------
     stamps
-        Float64 ``[n, size, size]``, each of unit sum.
+        Float64 ``[n, size, size]``, each of unit sum; NaN where the function is not known.
     x0, y0
         Position of the first pixel of each stamp.
     """
