@@ -16,7 +16,9 @@ from skyloom.images import Exposure, bitmask, bits_of
 __all__ = ["CoaddInput", "ExposureHandle", "WarpHandle", "prepare_inputs", "warp_weight"]
 
 _MAX_SAMPLE = 1_000_000
-"""Pixels of the variance plane that are looked at for the weight."""
+"""Pixels of the variance plane that are looked at for the weight, every n-th in x and y."""
+_MIN_SAMPLE = 10_000
+"""With fewer usable ones among them, all are looked at."""
 
 
 class WarpHandle(Protocol):
@@ -116,10 +118,12 @@ def warp_weight(variance: np.ndarray, bits: np.ndarray, bad: int) -> float:
     bad
         Pixels with any of these bits do not count.
     """
-    values = variance[np.isfinite(variance) & (variance > 0.0) & (bits & bad == 0)].astype(np.float64)
+    step = int(np.ceil(np.sqrt(variance.size / _MAX_SAMPLE)))
+    values = _usable(variance[::step, ::step], bits[::step, ::step], bad)
+    if values.size < _MIN_SAMPLE:
+        values = _usable(variance, bits, bad)
     if values.size == 0:
         return 0.0
-    values = values[:: -(-values.size // _MAX_SAMPLE)]
     low, centre, high = np.percentile(values, (25.0, 50.0, 75.0))
     scale = 0.741301109252802 * (high - low)
     for _ in range(2):
@@ -128,3 +132,8 @@ def warp_weight(variance: np.ndarray, bits: np.ndarray, bad: int) -> float:
             break
         centre, scale = float(kept.mean()), float(kept.std())
     return float(1.0 / centre)
+
+
+def _usable(variance: np.ndarray, bits: np.ndarray, bad: int) -> np.ndarray:
+    """The finite positive variances without bad bits, float64."""
+    return variance[np.isfinite(variance) & (variance > 0.0) & (bits & bad == 0)].astype(np.float64)
