@@ -136,4 +136,5 @@ def warp_weight(variance: np.ndarray, bits: np.ndarray, bad: int) -> float:
 
 def _usable(variance: np.ndarray, bits: np.ndarray, bad: int) -> np.ndarray:
     """The finite positive variances without bad bits, float64."""
-    return variance[np.isfinite(variance) & (variance > 0.0) & (bits & bad == 0)].astype(np.float64)
+    values: np.ndarray = variance[np.isfinite(variance) & (variance > 0.0) & (bits & bad == 0)]
+    return values.astype(np.float64)

@@ -9,7 +9,6 @@ import numpy as np
 from lsst.images import Box, Image, SkyProjection
 from lsst.pex.config import ChoiceField, DictField, ListField, RangeField
 from lsst.pipe.base import (
-    AnnotatedPartialOutputsError,
     NoWorkFound,
     PipelineTask,
     PipelineTaskConfig,
@@ -20,10 +19,9 @@ from lsst.pipe.base import (
 from lsst.pipe.base.connectionTypes import Input, Output
 
 from skyloom.coadd import CoaddSettings, Statistic, WarpHandle, assemble_coadd, prepare_inputs
-from skyloom.errors import FrameError
 from skyloom.images import MASK_PLANES, Exposure, to_coadd
 
-from .failure import FrameFailure
+from .failure import failing_frames
 
 if TYPE_CHECKING:
     from skyloom.skymap import DiscreteSkyMap
@@ -137,11 +135,8 @@ class AssembleCoaddTask(PipelineTask):
         sky_map: DiscreteSkyMap = inputs["sky_map"]
         tract = sky_map.tract(int(data_id["tract"]))
         box = tract.patch(int(data_id["patch"])).outer_bbox
-        try:
+        with failing_frames(self):
             result = self.run(inputs["warps"], box=box, projection=tract.projection, band=str(data_id["band"]))
-        except FrameError as error:
-            failure = FrameFailure(error, self.getName())
-            raise AnnotatedPartialOutputsError.annotate(failure, self, log=self.log) from failure
         result.coadd = to_coadd(result.coadd)
         butlerQC.put(result, outputRefs)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from lsst.pipe.base import AlgorithmError
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lsst.pipe.base import AlgorithmError, AnnotatedPartialOutputsError, PipelineTask
 
 from skyloom.errors import FrameError
 
-__all__ = ["FrameFailure"]
+__all__ = ["FrameFailure", "failing_frames"]
 
 
 class FrameFailure(AlgorithmError):  # noqa: N818
@@ -37,3 +40,19 @@ class FrameFailure(AlgorithmError):  # noqa: N818
         known = {"stage": self.stage, "cure": self.error.cure, "file": self.error.file, "keyword": self.error.keyword}
         figures = dict(self.error.metadata)
         return figures | {"code": self.error.code} | {name: value for name, value in known.items() if value}
+
+
+@contextmanager
+def failing_frames(task: PipelineTask) -> Iterator[None]:
+    """Turn a `FrameError` into the end of the quantum that the framework expects of a failure, with nothing to write.
+
+    Raises
+    ------
+    lsst.pipe.base.AnnotatedPartialOutputsError
+        In place of the error.
+    """
+    try:
+        yield
+    except FrameError as error:
+        failure = FrameFailure(error, task.getName())
+        raise AnnotatedPartialOutputsError.annotate(failure, task, log=task.log) from failure

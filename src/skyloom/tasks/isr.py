@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lsst.pex.config import ChoiceField, Config, ConfigField, Field, ListField, RangeField
 from lsst.pipe.base import (
-    AnnotatedPartialOutputsError,
     PipelineTask,
     PipelineTaskConfig,
     PipelineTaskConnections,
@@ -15,11 +14,10 @@ from lsst.pipe.base import (
 )
 from lsst.pipe.base.connectionTypes import Input, Output, PrerequisiteInput
 
-from skyloom.errors import FrameError
 from skyloom.images import MASK_PLANES, to_post_isr
 from skyloom.isr import InterpolationSettings, IsrSettings, OverscanSettings, correct_raw
 
-from .failure import FrameFailure
+from .failure import failing_frames
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -207,12 +205,9 @@ class IsrTask(PipelineTask):
         """Read a frame, correct it, write it; a frame that cannot be corrected writes nothing."""
         inputs = cast("dict[str, Any]", butlerQC.get(inputRefs))
         detector = int(cast("Any", butlerQC.quantum.dataId)["detector"])
-        try:
+        with failing_frames(self):
             inputs["ccdExposure"] = inputs["camera"].complete(inputs["ccdExposure"], detector_id=detector)
             exposure = self.run(**inputs).exposure
-        except FrameError as error:
-            failure = FrameFailure(error, self.getName())
-            raise AnnotatedPartialOutputsError.annotate(failure, self, log=self.log) from failure
         butlerQC.put(Struct(outputExposure=to_post_isr(exposure)), outputRefs)
 
     def run(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, cast
 from lsst.images import Box, SkyProjection
 from lsst.pex.config import ChoiceField, RangeField
 from lsst.pipe.base import (
-    AnnotatedPartialOutputsError,
     NoWorkFound,
     PipelineTask,
     PipelineTaskConfig,
@@ -18,11 +17,11 @@ from lsst.pipe.base import (
 )
 from lsst.pipe.base.connectionTypes import Input, Output
 
-from skyloom.errors import AstrometryError, FrameError, NoOverlapError
+from skyloom.errors import AstrometryError, NoOverlapError
 from skyloom.images import Exposure, from_visit_image, to_warp
 from skyloom.warp import KERNELS, VisitWarp, WarpSettings, overlap_box
 
-from .failure import FrameFailure
+from .failure import failing_frames
 
 if TYPE_CHECKING:
     from lsst.daf.butler import DeferredDatasetHandle
@@ -116,11 +115,8 @@ class MakeDirectWarpTask(PipelineTask):
         tract = sky_map.tract(int(data_id["tract"]))
         box = tract.patch(int(data_id["patch"])).outer_bbox
         exposures = _cut_outs(inputs["exposures"], box, tract.projection)
-        try:
+        with failing_frames(self):
             warp = self.run(exposures, visit=int(data_id["visit"]), box=box, projection=tract.projection).warp
-        except FrameError as error:
-            failure = FrameFailure(error, self.getName())
-            raise AnnotatedPartialOutputsError.annotate(failure, self, log=self.log) from failure
         butlerQC.put(Struct(warp=to_warp(warp)), outputRefs)
 
     def run(
