@@ -82,7 +82,7 @@ class TileConnections(pb.PipelineTaskConnections, dimensions=("skymap", "tract")
 
 
 class TileConfig(pb.PipelineTaskConfig, pipelineConnections=TileConnections):
-    pass
+    factor = Field[float](doc="factor", default=1.0)
 
 
 class TileTask(pb.PipelineTask):
@@ -90,4 +90,4 @@ class TileTask(pb.PipelineTask):
     _DefaultName = "tile"
 
     def run(self, total: list[Any]) -> pb.Struct:
-        return pb.Struct(tile={"sum": sum(one["sum"] for one in total)})
+        return pb.Struct(tile={"sum": self.config.factor * sum(one["sum"] for one in total)})

@@ -116,6 +116,33 @@ def test_other_settings_make_a_new_run(survey: Survey, whole: RunSummary) -> Non
     assert butler.get("doubled", instrument="toy", detector=1) == {"value": 3.75}
 
 
+def test_what_a_run_rejects_is_not_taken_from_an_older_run(survey: Survey) -> None:
+    def request(factor: float) -> RunRequest:
+        pipeline = Pipeline.from_uri(str(Path(__file__).parent / "dummy.yaml"))
+        pipeline.addConfigOverride("double", "factor", factor)
+        return survey.request("u/stricter", pipeline=pipeline)
+
+    first = run_pipeline(request(2.0))
+    survey.switch(d0="runtime", d1="runtime", d2="runtime", d3="runtime")
+    second = run_pipeline(request(3.0))
+    assert second.run != first.run
+    assert second.counts["double"] == Counter({Status.FAILED: 4})
+    assert "tile" not in second.counts
+    found = survey.butler("u/stricter").query_datasets("tile", collections=second.run, explain=False)
+    assert found == []
+
+
+def test_a_step_alone_takes_what_an_older_run_made(survey: Survey) -> None:
+    def request(factor: float, *steps: str) -> RunRequest:
+        pipeline = Pipeline.from_uri(str(Path(__file__).parent / "dummy.yaml"))
+        pipeline.addConfigOverride("tile", "factor", factor)
+        return survey.request("u/alone", pipeline=pipeline, steps=steps)
+
+    run_pipeline(request(1.0))
+    second = run_pipeline(request(2.0, "sky"))
+    assert survey.butler("u/alone").get("tile", skymap="flat", tract=0, collections=second.run) == {"sum": 28.0}
+
+
 def test_a_wider_query_adds_to_the_run_and_what_depends_on_it_is_made_anew(survey: Survey) -> None:
     first = run_pipeline(survey.request("u/wider", where="detector in (0, 1)", steps=["numbers"]))
     assert survey.butler("u/wider").get("total", instrument="toy")["sum"] == 3.0

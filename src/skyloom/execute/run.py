@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -129,6 +129,10 @@ class _Runner:
         self._pool, self._reporter, self._summary = pool, reporter, summary
         self._registrar = Registrar(butler, request.repository, journal)
         self._skymap: str | None = None
+        tasks = request.pipeline.to_graph().tasks.items()
+        self._producers = {
+            edge.parent_dataset_type_name: label for label, task in tasks for edge in task.outputs.values()
+        }
 
     def begin(self) -> None:
         """Put in order what an earlier call left in the same run."""
@@ -146,7 +150,9 @@ class _Runner:
     def _prepare_sky(self) -> bool:
         request = self._request
         try:
-            self._skymap = request.between(self._butler, request.skymap, self._collections(), request.instrument)
+            self._skymap = request.between(
+                self._butler, request.skymap, self._collections(["visit_summary"]), request.instrument
+            )
         except RepositoryError as error:
             self._note(f"no step on the sky: {error}")
             self._summary.stopped = True
@@ -158,8 +164,16 @@ class _Runner:
         self._summary.notes.append(text)
         self._reporter.note(text)
 
-    def _collections(self) -> list[str]:
-        return [*runs_of(self._butler, self._request.output), *self._request.inputs]
+    def _collections(self, wanted: Iterable[str]) -> list[str]:
+        """Where to look for dataset types: in this run, in older ones of the output, and in the inputs.
+
+        What a task of this run makes is not looked for in older runs: what it rejected stays out.
+        """
+        made_here = {key[0] for key in self._journal.quanta}
+        older = [one for one in runs_of(self._butler, self._request.output) if one != self._summary.run]
+        if made_here & {self._producers.get(name) for name in wanted}:
+            older = []
+        return [self._summary.run, *older, *self._request.inputs]
 
     def run_step(self, step: Step) -> None:
         """Build the graph of a step and execute it."""
@@ -168,7 +182,7 @@ class _Runner:
             self._butler,
             step.graph,
             where=_where(request, self._skymap if step.on_sky else None),
-            inputs=[one for one in self._collections() if one != self._summary.run],
+            inputs=self._collections(name for name, _ in step.graph.iter_overall_inputs())[1:],
             run=self._summary.run,
             output=request.output,
         )

@@ -24,6 +24,7 @@ from skyloom.catalog.ids import IdGenerator
 from skyloom.catalog.refcat import ShardedCatalogue
 from skyloom.errors import FrameError
 from skyloom.images import Exposure, from_post_isr, plain_metadata, to_visit_image
+from skyloom.repo.reference_shards import find_reference_shards
 
 from .calibrate_image_config import StagesConfig, set_defaults, to_settings
 from .failure import FrameFailure
@@ -62,6 +63,7 @@ class CalibrateImageConnections(PipelineTaskConnections, dimensions=_DETECTOR):
         multiple=True,
         deferLoad=True,
         minimum=0,
+        lookupFunction=find_reference_shards,
     )
     photometry_ref_cat = PrerequisiteInput(
         doc="Shards of the reference catalogue for photometry.",
@@ -71,6 +73,7 @@ class CalibrateImageConnections(PipelineTaskConnections, dimensions=_DETECTOR):
         multiple=True,
         deferLoad=True,
         minimum=0,
+        lookupFunction=find_reference_shards,
     )
     output_exposure = Output(
         doc="Calibrated frame: nJy, background subtracted, with PSF, WCS and summary.",

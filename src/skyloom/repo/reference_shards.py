@@ -1,0 +1,73 @@
+"""Which shards of the reference catalogue a frame may need: a question of its header alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType
+from lsst.sphgeom import LonLat
+
+from skyloom.catalog.htm import circle_shards
+from skyloom.instruments import Camera
+
+from .visits import mosaic_radius_deg, padding_deg
+
+__all__ = ["find_reference_shards"]
+
+
+def find_reference_shards(
+    dataset_type: DatasetType, registry: Any, data_id: DataCoordinate, collections: Sequence[str]
+) -> Iterable[DatasetRef]:
+    """The shards that touch the circle in which a frame of a visit can lie; for the connections of a task.
+
+    The circle comes from the pointing in the header and the camera's errors, not from the region of the visit, which
+    a fit replaces: a frame looks for its stars in the same sky each time, and a wrong fit cannot hide the right one.
+    A visit whose header has no pointing takes the circle around its region.
+
+    Parameters
+    ----------
+    dataset_type
+        Of the catalogue, with the dimension ``htm7``.
+    registry
+        Of the repository.
+    data_id
+        Of a frame: ``instrument`` and ``visit`` count.
+    collections
+        Where to look for the catalogue and the camera.
+    """
+    return _shards_of_visit(
+        registry, dataset_type, str(data_id["instrument"]), int(data_id["visit"]), tuple(collections)
+    )
+
+
+@lru_cache(maxsize=16)
+def _shards_of_visit(
+    registry: Any, dataset_type: DatasetType, instrument: str, visit: int, collections: tuple[str, ...]
+) -> tuple[DatasetRef, ...]:
+    butler: Butler = registry._butler  # the camera is a file, which a registry does not read
+    camera: Camera = butler.get("camera", instrument=instrument, collections=collections)
+    shards = circle_shards(*_circle(butler, camera, visit))
+    found = butler.query_datasets(
+        dataset_type,
+        collections=collections,
+        where="htm7 IN (shards)",
+        bind={"shards": shards},
+        explain=False,
+        limit=None,
+    )
+    return tuple(sorted(found, key=lambda ref: int(ref.dataId["htm7"])))
+
+
+def _circle(butler: Butler, camera: Camera, visit: int) -> tuple[float, float, float]:
+    """Centre and radius, degrees, of the circle that holds the visit's frames wherever they really are."""
+    padding = padding_deg(camera)
+    (exposure,) = butler.query_dimension_records("exposure", instrument=camera.name, exposure=visit)
+    if exposure.tracking_ra is not None and exposure.tracking_dec is not None:
+        return float(exposure.tracking_ra), float(exposure.tracking_dec), mosaic_radius_deg(camera) + padding
+    (record,) = butler.query_dimension_records("visit", instrument=camera.name, visit=visit)
+    circle = record.region.getBoundingCircle()
+    centre = LonLat(circle.getCenter())
+    radius = float(circle.getOpeningAngle().asDegrees()) + padding
+    return float(centre.getLon().asDegrees()), float(centre.getLat().asDegrees()), radius
