@@ -64,7 +64,9 @@ def test_psf_fits_the_stars(calibrated: CalibratedFrame) -> None:
     assert calibrated.psf_fit is not None
     assert abs(calibrated.psf_fit.fitted.size_median) < 0.003
     assert abs(calibrated.psf_fit.tested.size_median) < 0.01
-    assert len(calibrated.psf_stars) == calibrated.stars["calib_psf_candidate"].sum()
+    candidates = calibrated.stars[np.asarray(calibrated.stars["calib_psf_candidate"])]
+    for name in ("source_id", "psf_flux", "psf_flux_njy", "psf_mag"):
+        np.testing.assert_array_equal(calibrated.psf_stars[name], candidates[name])
     assert set(calibrated.psf_stars_footprints.ids) <= set(calibrated.stars_footprints.ids)
 
 

@@ -55,6 +55,23 @@ def test_overscan_rows_follow_their_own_rows(make_raw: MakeRaw) -> None:
     np.testing.assert_allclose(exposure.image.array[:, 512:], 0.0, atol=1e-6)
 
 
+def test_parallel_overscan_alone_is_measured_above_the_pedestal() -> None:
+    camera = Camera.from_yaml(
+        YAML.split("    amplifiers:")[0].replace("size: [20, 16]", "size: [20, 12]")
+        + """    amplifiers:
+      - {name: all, box: {x: [0, 20], y: [0, 12]}, raw: {box: {x: [0, 20], y: [0, 16]}, data: {x: [0, 20], y: [0, 12]},
+         parallel_overscan: {x: [0, 20], y: [12, 16]}}, gain: 1, read_noise: 1, saturation: 60000, bias_level: 500}
+filters: {r: {band: r}}
+header: {exposure_id: EXPNUM, exposure_time: EXPTIME, date: DATE-OBS, ra: RA, dec: DEC, filter: FILTER}
+"""
+    )
+    raw = np.full((16, 20), 500.0) + np.arange(20)
+    raw[:12] += 100.0
+    frame = RawExposure(image=raw, header=Header(), file="one.fits", detector=camera.detector(0))
+    exposure = correct_raw(frame, settings=IsrSettings(parallel_overscan=OverscanSettings()))
+    np.testing.assert_allclose(exposure.image.array, 100.0, atol=1e-4)
+
+
 def test_parallel_overscan_takes_off_columns(make_raw: MakeRaw) -> None:
     raw = np.zeros((1040, 1088)) + 1000.0
     structure = np.random.default_rng(2).uniform(0, 20, 512)

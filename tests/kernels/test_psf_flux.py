@@ -77,7 +77,21 @@ def test_a_member_off_the_image_does_not_spoil_its_group() -> None:
     flux, _, _, single = fit(image, np.repeat(stamps, 2, axis=0), np.append(x0, 300), np.append(y0, 300), [0, 2])
     assert flux[0] == pytest.approx(500)
     assert np.isnan(flux[1])
-    assert single.all()
+    assert not single.any()
+
+
+def test_one_bad_member_leaves_the_others_of_its_group_their_own_light() -> None:
+    truth = [1000.0, 500.0, 300.0]
+    image, stamps, x0, y0 = scene([30, 34, 32], [30, 31, 34], truth)
+    unknown = np.concatenate([stamps, np.full((1, SIZE, SIZE), np.nan)])
+    flux, _, _, single = fit(image, unknown, np.append(x0, 33), np.append(y0, 33), [0, 4])
+    assert flux[:3] == pytest.approx(truth, rel=1e-9)
+    assert np.isnan(flux[3])
+    assert not single.any()
+    double = np.concatenate([stamps, stamps[1:2]])
+    flux, _, _, single = fit(image, double, np.append(x0, x0[1]), np.append(y0, y0[1]), [0, 4])
+    assert flux[:3] == pytest.approx(truth, rel=1e-9)
+    assert single.tolist() == [False, True, False, True]
 
 
 def test_off_the_image_there_is_no_flux() -> None:

@@ -257,6 +257,6 @@ def test_where_the_psf_is_not_known_the_flux_alone_is_missing() -> None:
     assert table["x"] == pytest.approx([60.0, 146.0, 152.0, 220.0], abs=0.3)
     assert list(table["flag_psf_flux"]) == [False, False, True, True]
     assert list(np.isnan(table["psf_flux"])) == [False, False, True, True]
-    # The star whose neighbour has no model is fitted alone, with the light of the neighbour that its stamp holds.
+    # The neighbour has no model: its light stays in.
     assert np.array(table["psf_flux"][:2]) == pytest.approx([1e5, 1.034e5], rel=0.005)
     assert not table["flag_centroid"].any()

@@ -138,6 +138,20 @@ def test_truncated_packed_files_are_left_out(butler: Butler, tiny: Camera, tmp_p
     assert len(ingest_raws(butler, tiny, [cut]).rejected) == 1
 
 
+def test_corrupt_packed_files_are_left_out(butler: Butler, tiny: Camera, tmp_path: Path) -> None:
+    plain = tmp_path / "a.fits.gz"
+    pixels = np.random.default_rng(1).integers(0, 60000, (30, 24)).astype(np.uint16)
+    fits.PrimaryHDU(pixels, tiny_header(5, 0)).writeto(plain)
+    whole = plain.read_bytes()
+    broken = []
+    for number, place in enumerate(np.linspace(40, len(whole) - 6, 40).astype(int)):
+        broken.append(tmp_path / f"broken_{number}.fits.gz")
+        broken[-1].write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+    result = ingest_raws(butler, tiny, [*broken, plain])
+    assert result.ingested == 1
+    assert len(result.rejected) == len(broken)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

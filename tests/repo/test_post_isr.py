@@ -103,6 +103,26 @@ def test_again_brings_nothing_new(butler: Butler, camera: Camera, tmp_path: Path
     assert (again.ingested, again.known, again.visits) == (1, 2, 1)
 
 
+def test_a_stopped_ingest_loses_no_visit(
+    butler: Butler, camera: Camera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [write_corrected(tmp_path / f"{number}.fits", number) for number in (5, 6)]
+    put, calls = type(butler).put, []
+
+    def fails_later(self, *args, **kwargs):
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError("disk full")
+        return put(self, *args, **kwargs)
+
+    monkeypatch.setattr(type(butler), "put", fails_later)
+    with pytest.raises(OSError, match="disk full"):
+        ingest_post_isr(butler, camera, paths)
+    again = ingest_post_isr(butler, camera, paths)
+    assert (again.ingested, again.known) == (1, 1)
+    assert [record.id for record in butler.query_dimension_records("visit", instrument="tiny")] == [5, 6]
+
+
 def test_survey_masks(butler: Butler, camera: Camera, tmp_path: Path) -> None:
     path = write_corrected(tmp_path / "a.fits", 5)
     (tmp_path / "masks").mkdir()

@@ -119,6 +119,8 @@ def correct_fluxes(frame: CalibratedFrame, settings: CalibrateSettings) -> None:
     frame.aperture_corrections = found
     exposure.aperture_corrections = {name: correction.field for name, correction in found.items()}
     apply_aperture_corrections(frame.stars, exposure.aperture_corrections)
+    # The candidates were copied with the fluxes of the first PSF.
+    frame.psf_stars = frame.stars[np.asarray(frame.stars["calib_psf_candidate"], dtype=bool)]
     for name, correction in found.items():
         frame.metadata[f"{name}_aperture_correction_scatter"] = correction.scatter
         frame.metadata["reference_aperture"] = correction.reference

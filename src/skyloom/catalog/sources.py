@@ -54,6 +54,9 @@ _FLAGS = (
     SourceColumn("flag_centroid", "?", None, "The centroid failed; where it has no error it is the peak's pixel."),
     SourceColumn("flag_shape", "?", None, "No Gaussian matches the source; the moments are NaN."),
     SourceColumn("flag_psf_flux", "?", None, "The PSF flux is missing or lacks pixels near the centre."),
+    SourceColumn(
+        "flag_psf_flux_alone", "?", None, "The PSF flux holds light of neighbours that could not be fitted with it."
+    ),
     SourceColumn("flag_blended", "?", None, "The footprint has other peaks."),
 )
 

@@ -91,8 +91,8 @@ def read_out(
         metadata[f"LSST ISR MASK SAT {layout.name}"] = mark_above(counts, layout.saturation_adu, bits, bitmask("SAT"))
         mark_above(counts, layout.suspect_adu, bits, bitmask("SUSPECT"))
         serial = _serial_level(raw.image, layout, settings.serial_overscan)
+        pedestal = 0.0 if pedestals_adu is None else pedestals_adu.get(layout.name, 0.0)
         if serial is None:
-            pedestal = 0.0 if pedestals_adu is None else pedestals_adu.get(layout.name, 0.0)
             signal = counts.astype(np.float64) - pedestal
             metadata[f"LSST ISR PEDESTAL SOURCE {layout.name}"] = (
                 "camera" if pedestals_adu is not None else "bias frame"
@@ -105,7 +105,7 @@ def read_out(
             metadata[f"LSST ISR OVERSCAN SERIAL STDEV {layout.name}"] = serial[0].scatter_adu
             metadata[f"LSST ISR OVERSCAN RESIDUAL SERIAL STDEV {layout.name}"] = serial[0].noise_adu
             result.noise_adu[layout.name] = serial[0].noise_adu
-        parallel = _parallel_level(raw.image, layout, serial, settings.parallel_overscan)
+        parallel = _parallel_level(raw.image, layout, serial, pedestal, settings.parallel_overscan)
         if parallel is not None:
             signal -= parallel.levels_adu[None, :]
             metadata[f"LSST ISR OVERSCAN PARALLEL MEDIAN {layout.name}"] = parallel.median_adu
@@ -134,12 +134,12 @@ def _serial_levels_at(region: Region, serial: _Serial) -> np.ndarray:
 
 
 def _parallel_level(
-    image: np.ndarray, layout: AmplifierLayout, serial: _Serial | None, settings: OverscanSettings
+    image: np.ndarray, layout: AmplifierLayout, serial: _Serial | None, pedestal: float, settings: OverscanSettings
 ) -> OverscanLevel | None:
-    """What the serial overscan leaves in the parallel one, column by column of the data."""
+    """What the serial overscan, or without one the pedestal, leaves in the parallel one, column by column."""
     if layout.parallel is None or settings.method == "NONE":
         return None
     region = (layout.parallel[0], layout.data[1])
-    counts = image[region] if serial is None else image[region] - _serial_levels_at(region, serial)
+    counts = image[region] - (pedestal if serial is None else _serial_levels_at(region, serial))
     data_first = layout.data[0].start < region[0].start
     return fit_overscan(trimmed_overscan(counts.T, settings, data_first=data_first), settings)

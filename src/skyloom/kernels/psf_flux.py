@@ -46,8 +46,11 @@ def _shared_sums(
 
 
 @njit(cache=True, nogil=True)
-def _factor(matrix: np.ndarray) -> bool:
-    """Cholesky factor of a symmetric positive matrix into its lower triangle; False when it is close to singular."""
+def _factor(matrix: np.ndarray) -> int:
+    """Cholesky factor of a symmetric positive matrix into its lower triangle.
+
+    Returns -1, or the first row that those before it nearly explain.
+    """
     n = matrix.shape[0]
     for j in range(n):
         for i in range(j, n):
@@ -56,11 +59,11 @@ def _factor(matrix: np.ndarray) -> bool:
                 total -= matrix[i, k] * matrix[j, k]
             if i > j:
                 matrix[i, j] = total / matrix[j, j]
-            elif not total > MIN_PIVOT * matrix[j, j]:  # also where no pixel is usable
-                return False
+            elif not total > MIN_PIVOT * matrix[j, j]:
+                return j
             else:
                 matrix[j, j] = math.sqrt(total)
-    return True
+    return -1
 
 
 @njit(cache=True, nogil=True)
@@ -78,10 +81,14 @@ def _solve(factor: np.ndarray, right: np.ndarray) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _fit_group(normal: np.ndarray, product: np.ndarray, noise: np.ndarray, flux: np.ndarray, error: np.ndarray) -> bool:
-    """Solve one group, with the errors of equal weights under unequal noise; ``normal`` is overwritten."""
-    if not _factor(normal):
-        return False
+def _fit_group(normal: np.ndarray, product: np.ndarray, noise: np.ndarray, flux: np.ndarray, error: np.ndarray) -> int:
+    """Solve one group, with the errors of equal weights under unequal noise; ``normal`` is overwritten.
+
+    Returns -1, or the member that cannot be told from those before it; nothing is solved then.
+    """
+    failed: int = _factor(normal)
+    if failed >= 0:
+        return failed
     n = product.size
     for i in range(n):
         flux[i] = product[i]
@@ -96,7 +103,7 @@ def _fit_group(normal: np.ndarray, product: np.ndarray, noise: np.ndarray, flux:
             for k in range(n):
                 total += row[j] * noise[j, k] * row[k]
         error[i] = math.sqrt(max(total, 0.0))
-    return True
+    return -1
 
 
 @njit(cache=True, nogil=True)
@@ -106,13 +113,14 @@ def _group_sums(
     stamps: np.ndarray,
     x0: np.ndarray,
     y0: np.ndarray,
+    members: np.ndarray,
     normal: np.ndarray,
     noise: np.ndarray,
 ) -> None:
     """Fill the parts of the normal matrix and of the noise off the diagonal."""
-    for i in range(x0.size):
+    for i in range(members.size):
         for j in range(i):
-            both, spread = _shared_sums(variance, unusable, stamps, x0, y0, i, j)
+            both, spread = _shared_sums(variance, unusable, stamps, x0, y0, members[i], members[j])
             normal[i, j], normal[j, i] = both, both
             noise[i, j], noise[j, i] = spread, spread
 
@@ -155,7 +163,7 @@ def fit_stamps(
     coverage
         Share of the sum of the squared stamp on usable pixels.
     single
-        Bool: fitted without its neighbours.
+        Bool: fitted without a neighbour, for the group is too large, or because the two lie too close to be told apart.
     """
     n = x0.size
     flux, error = np.full(n, np.nan), np.full(n, np.nan)
@@ -169,15 +177,22 @@ def fit_stamps(
             error[i] = math.sqrt(spread[i]) / square[i]
     for group in range(group_start.size - 1):
         first, last = group_start[group], group_start[group + 1]
-        m = last - first
-        if m < 2:
+        members = first + np.flatnonzero(square[first:last] > 0.0)  # NaN where the stamp is not known
+        if members.size > max_group:
+            single[members] = True
             continue
-        fitted = False
-        if m <= max_group:
+        while members.size > 1:
+            m = members.size
             normal, noise = np.zeros((m, m)), np.zeros((m, m))
             for i in range(m):
-                normal[i, i], noise[i, i] = square[first + i], spread[first + i]
-            _group_sums(variance, unusable, stamps[first:last], x0[first:last], y0[first:last], normal, noise)
-            fitted = _fit_group(normal, product[first:last], noise, flux[first:last], error[first:last])
-        single[first:last] = not fitted
+                normal[i, i], noise[i, i] = square[members[i]], spread[members[i]]
+            _group_sums(variance, unusable, stamps, x0, y0, members, normal, noise)
+            fluxes, errors = np.empty(m), np.empty(m)
+            failed = _fit_group(normal, product[members], noise, fluxes, errors)
+            if failed < 0:
+                flux[members], error[members] = fluxes, errors
+                break
+            partner = np.argmax(normal[:failed, failed] / square[members[:failed]])
+            single[members[failed]] = single[members[partner]] = True
+            members = np.delete(members, failed)
     return flux, error, coverage, single

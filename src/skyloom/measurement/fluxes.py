@@ -38,7 +38,7 @@ def set_psf_fluxes(
     if psf is None or len(peaks) == 0:
         return
     stamps, x0, y0 = psf_stamps(psf, np.asarray(table["x"]), np.asarray(table["y"]))
-    flux, error, coverage, _ = fit_stamps(
+    flux, error, coverage, alone = fit_stamps(
         frame.image,
         frame.variance,
         frame.unusable,
@@ -49,4 +49,5 @@ def set_psf_fluxes(
         settings.max_blend,
     )
     table["psf_flux"], table["psf_flux_err"] = flux, error
+    table["flag_psf_flux_alone"] = alone
     table["flag_psf_flux"] = ~(np.isfinite(flux) & (coverage >= settings.min_psf_coverage))

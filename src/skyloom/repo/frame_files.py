@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
+import struct
 import warnings
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from astropy.io import fits
@@ -19,7 +24,20 @@ __all__ = ["SUFFIXES", "check_whole", "find_files", "find_image", "merged_header
 SUFFIXES = tuple(f"{suffix}{packing}" for suffix in (".fits", ".fit", ".fts") for packing in ("", ".gz", ".fz", ".bz2"))
 """What names of FITS files end in, in any case."""
 
-_PACKED = (".gz", ".bz2")
+_PACKED: dict[str, Callable[[Path], BinaryIO]] = {".gz": gzip.GzipFile, ".bz2": bz2.BZ2File}  # type: ignore[dict-item]
+_BROKEN = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    fits.VerifyError,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+)
+"""What reading a file that is not whole has been seen to raise."""
 _STRUCTURE = ("SIMPLE", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "EXTEND", "PCOUNT", "GCOUNT", "XTENSION", "NEXTEND")
 
 
@@ -67,7 +85,7 @@ def open_frame(path: Path) -> Iterator[fits.HDUList]:
                 yield hdus
     except BadFrameError:
         raise
-    except (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError) as error:
+    except _BROKEN as error:
         raise BadFrameError(
             f"not a whole FITS file ({type(error).__name__}: {_one_line(error)}).",
             file=str(path),
@@ -111,20 +129,27 @@ def check_whole(image: Any, path: Path) -> None:
     BadFrameError
         If the file ends before the last pixel.
     """
-    if path.name.lower().endswith(_PACKED):
-        _ = image.data  # reads to the last pixel, or raises
-        return
+    packed = next((unpack for suffix, unpack in _PACKED.items() if path.name.lower().endswith(suffix)), None)
     container = getattr(image, "_bintable", None) or image
     place = container.fileinfo()
     header = container._header if container is not image else image.header
     end = place["datLoc"] + _data_bytes(header)
-    size = path.stat().st_size
+    size = path.stat().st_size if packed is None else _unpacked_size(packed, path)
     if size < end:
         raise BadFrameError(
             f"the file is truncated: {size} bytes, the header promises {end}.",
             file=str(path),
             cure="Fetch it again, or leave it out.",
         )
+
+
+def _unpacked_size(unpack: Callable[[Path], BinaryIO], path: Path) -> int:
+    """Bytes of a packed file, read to its end, where its checksum is."""
+    size = 0
+    with unpack(path) as stream:
+        while part := stream.read(1 << 22):
+            size += len(part)
+    return size
 
 
 def _data_bytes(header: fits.Header) -> int:

@@ -126,19 +126,18 @@ def ingest_post_isr(
     run = post_isr_run(camera.name)
     fresh, known, more = new_frames(butler, camera.name, "post_isr", run, frames, lambda *_: True)
     result = IngestResult(known=known, rejected=rejected + more)
-    written: list[Frame] = []
     with butler.transaction():
         insert_exposures(butler, fresh)
     with ThreadPoolExecutor(max_workers=max(workers, 1)) as pool:
         for some in _batches(fresh, 2 * max(workers, 1)):
-            for frame, read in zip(some, pool.map(lambda frame: _try_read(camera, frame, masks), some), strict=True):
-                if isinstance(read, Rejection):
-                    result.rejected.append(read)
-                    continue
-                _put(butler, camera, frame, read)
-                written.append(frame)
-    result.ingested = len(written)
-    result.visits = define_visits(butler, camera, written)
+            read = list(pool.map(lambda frame: _try_read(camera, frame, masks), some))
+            result.rejected.extend(one for one in read if isinstance(one, Rejection))
+            good = [(frame, one) for frame, one in zip(some, read, strict=True) if not isinstance(one, Rejection)]
+            # Visits first: a frame that is there counts as known, and would never get its visit.
+            result.visits += define_visits(butler, camera, [frame for frame, _ in good])
+            for frame, exposure in good:
+                _put(butler, camera, frame, exposure)
+                result.ingested += 1
     return result
 
 
