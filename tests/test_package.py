@@ -8,7 +8,10 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
+SKYLOOM = (sys.executable, "-c", "from skyloom.cli import main; main()")
 WEEK = 43
 """The week of 2026 of every lsst package; the packages that did not change that week keep their last one."""
 UNCHANGED = {"lsst-resources": 42, "lsst-sphgeom": 40}
@@ -51,6 +54,26 @@ def test_every_subcommand_loads() -> None:
         "    assert command is not None and command.help, name\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["ingest", "nowhere", "also_nowhere"], 2, "does not exist"),
+        (["export", "REPO", "none", "initial_pvi"], 1, "skyloom: "),
+        (["run", "drp", "REPO", "-i", "none"], 1, "skyloom: "),
+        (["run", "drp", "REPO", "-d", "visit is 5"], 1, "skyloom: "),
+    ],
+)
+def test_what_a_user_gets_wrong_is_told_in_a_line(
+    arguments: list[str], status: int, words: str, tmp_path: Path
+) -> None:
+    subprocess.run([*SKYLOOM, "init", tmp_path / "repo", "--camera", "simulated"], check=True, capture_output=True)
+    called = [str(tmp_path / "repo") if part == "REPO" else part for part in arguments]
+    done = subprocess.run([*SKYLOOM, *called], capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_files_keep_to_one_idea() -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Survey
+from conftest import Survey, make_sky
 from lsst.daf.butler import Butler
 from lsst.pipe.base import Pipeline
 
 from skyloom.execute import RunRequest, RunSummary, Status, run_pipeline
+from skyloom.execute.pool import WorkerPool
 
 TASKS = ["double", "sum", "tile"]
 
@@ -201,6 +202,27 @@ def test_failures_are_kept_until_they_are_tried_again(survey: Survey, troubled: 
     butler = survey.butler("u/troubled")
     assert butler.get("tile", skymap="flat", tract=0) == {"sum": 9.5}
     assert loose_files(survey, troubled.run) == set()
+
+
+def test_workers_that_die_between_steps_are_replaced(survey: Survey, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+    start = WorkerPool._start
+
+    def remember(pool: WorkerPool) -> object:
+        member = start(pool)
+        started.append(member.process)
+        return member
+
+    def kill_all(*arguments: Any) -> str:
+        for process in started:
+            process.kill()
+            process.join()
+        return make_sky(*arguments)
+
+    monkeypatch.setattr(WorkerPool, "_start", remember)
+    summary = run_pipeline(survey.request("u/bereaved", between=kill_all, processes=2))
+    assert summary.exit_status == 0
+    assert survey.butler("u/bereaved").get("tile", skymap="flat", tract=0) == {"sum": 14.0}
 
 
 def test_a_step_on_the_sky_without_frames_is_left_out(survey: Survey) -> None:

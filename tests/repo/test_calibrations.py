@@ -110,6 +110,16 @@ def test_a_second_import_needs_replace(butler: Butler, tiny: Camera, tmp_path: P
     assert values == [("2026-01-01", 9.0), ("2026-01-10", 11.0)]
 
 
+def test_what_is_replaced_by_its_like_stays(butler: Butler, tiny: Camera, tmp_path: Path) -> None:
+    """A new dataset would make all that was reduced with the old one out of date."""
+    path = write_master(tmp_path / "a.fits", 7.0)
+    bring(butler, tiny, "bias", path)
+    (before,) = butler.query_datasets("bias", collections="tiny/calib", find_first=False)
+    bring(butler, tiny, "bias", path, replace=True)
+    (after,) = butler.query_datasets("bias", collections="tiny/calib", find_first=False)
+    assert after.id == before.id
+
+
 def test_nothing_is_kept_of_a_conflicting_call(butler: Butler, tiny: Camera, tmp_path: Path) -> None:
     bring(butler, tiny, "bias", write_master(tmp_path / "a.fits", 7.0, detector=1))
     paths = [write_master(tmp_path / "b.fits", 8.0), write_master(tmp_path / "c.fits", 9.0, detector=1)]

@@ -69,6 +69,9 @@ def test_once_more_replaces(butler: Butler, with_frames: Camera) -> None:
     make_defects(butler, with_frames, validity=ALWAYS, detectors=[0])
     with pytest.raises(RepositoryError, match="--replace"):
         make_defects(butler, with_frames, validity=ALWAYS, detectors=[0])
+    (before,) = butler.query_datasets("defects", collections="*", find_first=False)
+    make_defects(butler, with_frames, validity=ALWAYS, detectors=[0], replace=True)
+    assert butler.query_datasets("defects", collections="*", find_first=False) == [before]
     make_defects(
         butler, with_frames, validity=ALWAYS, detectors=[0], settings=DefectSettings(threshold=99), replace=True
     )

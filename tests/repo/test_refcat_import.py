@@ -86,6 +86,28 @@ def test_replacing_needs_to_be_asked_for(repo, tmp_path):
         assert butler.collections.get_info("refcats").children == ("refcats/gaia",)
 
 
+def test_shards_that_do_not_change_stay(repo, tmp_path):
+    stars(200).write(tmp_path / "a.csv")
+    table = stars(200)
+    far = np.hypot(table["ra"] - 0.9, table["dec"] - 0.9) > 0.2
+    table[far].write(tmp_path / "b.csv")
+    spec = RefcatImport(name="gaia", system="vega")
+    with Butler.from_config(repo, writeable=True) as butler:
+
+        def ids():
+            found = butler.query_datasets("refcat", collections="refcats/gaia", find_first=False)
+            return {int(ref.dataId["htm7"]): ref.id for ref in found}
+
+        import_refcat(butler, [tmp_path / "a.csv"], spec)
+        first = ids()
+        import_refcat(butler, [tmp_path / "a.csv"], spec, replace=True)
+        assert ids() == first
+        import_refcat(butler, [tmp_path / "b.csv"], spec, replace=True)
+        changed = {shard for shard, one in first.items() if ids().get(shard) != one}
+        assert 0 < len(changed) < len(first)
+        assert len(reference_catalogue(butler)(0.0, 0.0, 2.0, None)) == far.sum()
+
+
 def test_an_import_that_fails_leaves_the_old_catalogue(repo, tmp_path):
     stars(50).write(tmp_path / "good.csv")
     (tmp_path / "bad.csv").write_text("source_id,ra,dec,ref_epoch\n1,12h,4,2016\n")

@@ -56,3 +56,9 @@ def main(arguments: list[str] | None = None) -> Any:
     except SkyloomError as error:
         click.echo(f"skyloom: {error}", err=True)
         sys.exit(1)
+    except Exception as error:
+        # The butler's own word for what a user gave it, known by name, for to import it takes a second.
+        if not any(kind.__name__ == "ButlerUserError" for kind in type(error).__mro__):
+            raise
+        click.echo(f"skyloom: {type(error).__name__}: {error}", err=True)
+        sys.exit(1)

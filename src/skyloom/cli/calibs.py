@@ -32,7 +32,7 @@ def command() -> None:
 
 
 @command.command("import")
-@click.argument("repo")
+@click.argument("repo", type=click.Path(exists=True, file_okay=False))
 @click.argument("kind", metavar="TYPE", type=click.Choice(["bias", "dark", "flat", "defects"]))
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True))
 @click.option("--instrument", "-i", help="Camera of the frames  [default: the repository's only one]")

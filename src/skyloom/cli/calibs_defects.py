@@ -8,7 +8,7 @@ import click
 
 
 @click.command()
-@click.argument("repo")
+@click.argument("repo", type=click.Path(exists=True, file_okay=False))
 @click.option("--instrument", "-i", help="Camera of the frames  [default: the repository's only one]")
 @click.option("--where", "-d", default="", help='Which frames, e.g. "day_obs = 20260115"  [default: all]')
 @click.option(

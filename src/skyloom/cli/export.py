@@ -6,7 +6,7 @@ import click
 
 
 @click.command()
-@click.argument("repo")
+@click.argument("repo", type=click.Path(exists=True, file_okay=False))
 @click.argument("collection")
 @click.argument("dataset_type")
 @click.option("-d", "--data-query", "where", default="", help='Which datasets, e.g. "visit = 42 AND detector = 3".')

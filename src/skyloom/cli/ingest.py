@@ -14,7 +14,7 @@ _TRANSFERS = ("direct", "copy", "symlink", "hardlink", "relsymlink", "move")
 
 
 @click.command()
-@click.argument("repo")
+@click.argument("repo", type=click.Path(exists=True, file_okay=False))
 @click.argument("paths", nargs=-1, required=True, type=click.Path())
 @click.option("--instrument", "-i", help="Camera of the frames  [default: the repository's only one]")
 @click.option("--jobs", "-j", type=click.IntRange(min=1), default=1, show_default=True, help="Files read at a time.")

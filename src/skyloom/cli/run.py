@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("pipeline")
-@click.argument("repo", type=click.Path(exists=True))
+@click.argument("repo", type=click.Path(exists=True, file_okay=False))
 @click.option("-d", "--where", default="", help="Data to run on, such as \"visit in (1..5) and band = 'r'\".")
 @click.option("-i", "--input", "inputs", help="Input collections, by commas.  [default: INSTRUMENT/defaults]")
 @click.option("-o", "--output", help="Output chain of runs.  [default: u/USER/PIPELINE]")

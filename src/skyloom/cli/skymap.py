@@ -16,7 +16,7 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("repo")
+@click.argument("repo", type=click.Path(exists=True, file_okay=False))
 @click.argument("name")
 @click.option("-c", "--collections", required=True, help="Where the visit summaries are, separated by commas.")
 @click.option("-i", "--instrument", required=True, help="Whose frames to enclose.")
@@ -57,7 +57,7 @@ def make(
 
 
 @command.command()
-@click.argument("repo")
+@click.argument("repo", type=click.Path(exists=True, file_okay=False))
 @click.argument("name")
 def show(repo: str, name: str) -> None:
     """Show the tracts of the sky map NAME of REPO."""

@@ -110,8 +110,10 @@ class WorkerPool:
             Configuration of the repository's dimensions.
         """
         self._step, self._dimensions = pickle.dumps(step), dimensions
+        self._bury_idle()
         for member in self._members:
-            member.connection.send(("step", self._step))
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                member.connection.send(("step", self._step))
 
     @property
     def has_room(self) -> bool:
@@ -120,6 +122,7 @@ class WorkerPool:
 
     def submit(self, label: str, quantum_id: uuid.UUID, quantum: Quantum) -> None:
         """Hand a quantum to an idle worker."""
+        self._bury_idle()
         member = next((member for member in self._members if member.quantum is None), None) or self._start()
         member.quantum = quantum_id
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its death is reported by `wait`
@@ -171,10 +174,17 @@ class WorkerPool:
         with _single_threaded():
             process.start()
         theirs.close()
-        ours.send(("step", self._step))
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its death is reported by `wait`
+            ours.send(("step", self._step))
         member = _Member(process, ours, stderr)
         self._members.append(member)
         return member
+
+    def _bury_idle(self) -> None:
+        """Take workers that died while they had nothing to do off the list."""
+        for member in self._members.copy():
+            if member.quantum is None and not member.process.is_alive():
+                self._bury(member)
 
     def _receive(self, member: _Member) -> list[tuple[uuid.UUID, Outcome | WorkerDied]]:
         try:

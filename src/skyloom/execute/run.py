@@ -98,9 +98,9 @@ def run_pipeline(request: RunRequest, reporter: Reporter | None = None) -> RunSu
         Raised on Ctrl-C and on SIGTERM, after what was complete has been registered.
     """
     reporter = reporter or Silence()
-    steps = split_steps(request.pipeline, request.steps)
-    modules = {node.task_class_name.rpartition(".")[0] for step in steps for node in step.graph.tasks.values()}
     try:
+        steps = split_steps(request.pipeline, request.steps)
+        modules = {node.task_class_name.rpartition(".")[0] for step in steps for node in step.graph.tasks.values()}
         with _terminate_as_interrupt(), WorkerPool(request.repository, request.processes, sorted(modules)) as pool:
             butler = Butler.from_config(request.repository, writeable=True)
             with closing(_open_journal(butler, request)) as journal:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from astropy.table import Table
 from astropy.time import Time
 from lsst.daf.butler import Butler, CollectionType, DatasetRef, Timespan  # type: ignore[attr-defined]
 from lsst.daf.butler.registry import ConflictingDefinitionError
+from lsst.images import MaskedImage
 
 from skyloom.errors import BadFrameError, RepositoryError, SkyloomError
 from skyloom.instruments import Camera
@@ -157,16 +160,31 @@ def certify(
     if replace and kind in (butler.collections.get_info(collection, include_summary=True).dataset_types or ()):
         butler.registry.decertify(collection, kind, validity, dataIds=[butler.registry.expandDataId(data_id)])
     existing = butler.find_dataset(kind, data_id, collections=run)
-    if existing is not None:
-        if not replace:
-            raise _conflict(kind, data_id, validity)
-        butler.pruneDatasets([existing], disassociate=True, unstore=True, purge=True)
-    ref = butler.put(dataset, kind, data_id, run=run)
+    if existing is not None and not replace:
+        raise _conflict(kind, data_id, validity)
+    if existing is not None and _same_values(butler.get(existing), dataset):
+        ref = existing  # what was made with it stays up to date
+    else:
+        if existing is not None:
+            butler.pruneDatasets([existing], disassociate=True, unstore=True, purge=True)
+        ref = butler.put(dataset, kind, data_id, run=run)
     try:
         butler.registry.certify(collection, [ref], validity)
     except ConflictingDefinitionError as error:
         raise _conflict(kind, data_id, validity) from error
     return ref
+
+
+def _same_values(one: Any, other: Any) -> bool:
+    """Whether two master frames, or two tables of defects, hold the same."""
+    if isinstance(one, Table) and isinstance(other, Table):
+        return one.colnames == other.colnames and all(np.array_equal(one[name], other[name]) for name in one.colnames)
+    if not (isinstance(one, MaskedImage) and isinstance(other, MaskedImage)):
+        return False
+    planes = ((first.image.array, first.variance.array, first.mask.array) for first in (one, other))
+    return (one.bbox, one.unit) == (other.bbox, other.unit) and all(
+        np.array_equal(first, second, equal_nan=first.dtype.kind == "f") for first, second in zip(*planes, strict=True)
+    )
 
 
 def _conflict(kind: str, data_id: dict[str, Any], validity: Timespan) -> RepositoryError:

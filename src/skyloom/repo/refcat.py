@@ -15,6 +15,7 @@ from astropy.table import Table, vstack
 from lsst.daf.butler import (  # type: ignore[attr-defined]
     Butler,
     CollectionType,
+    DatasetRef,
     DatasetType,
     MissingCollectionError,
     MissingDatasetTypeError,
@@ -35,6 +36,7 @@ __all__ = ["RefcatImport", "RefcatReport", "import_refcat", "reference_catalogue
 _DATASET_TYPE = "refcat"
 _SHARDS_PER_BUCKET = 64
 _SHARD = "htm7"
+_WITH_METADATA = {"strip_astropy_meta_yaml": False}
 _MJD_ABOVE = 3000.0
 """A larger epoch is a modified Julian date, not a year."""
 
@@ -129,14 +131,36 @@ def import_refcat(butler: Butler, files: Sequence[Path], spec: RefcatImport, *, 
                 "no row has a usable position.", cure="Check the columns of the positions.", file=str(files[0])
             )
         _register(butler, run)
-        if old:
-            butler.pruneDatasets(old, disassociate=True, unstore=True, purge=True)
-        for shard, table in _gather(Path(folder)):
-            table.meta.update(_metadata(spec, report))
-            butler.put(table, _DATASET_TYPE, htm7=shard, run=run)
-            report.n_shards += 1
+        with butler.transaction():
+            _write(butler, run, old, Path(folder), _metadata(spec, report), report)
     butler.collections.prepend_chain(REFCATS, run)
     return report
+
+
+def _write(
+    butler: Butler, run: str, old: Sequence[DatasetRef], folder: Path, meta: Mapping[str, Any], report: RefcatReport
+) -> None:
+    """Store the shards; of those that are there already the equal ones stay, and what was made with them with them."""
+    there = {int(ref.dataId["htm7"]): ref for ref in old}
+    for shard, table in _gather(folder):
+        table.meta.update(meta)
+        report.n_shards += 1
+        ref = there.pop(shard, None)
+        if ref is not None:
+            if _equal(butler.get(ref, parameters=_WITH_METADATA), table):
+                continue
+            butler.pruneDatasets([ref], disassociate=True, unstore=True, purge=True)
+        butler.put(table, _DATASET_TYPE, htm7=shard, run=run)
+    butler.pruneDatasets(there.values(), disassociate=True, unstore=True, purge=True)
+
+
+def _equal(one: Table, other: Table) -> bool:
+    """Whether a stored shard holds the rows and the metadata of a new one."""
+    told = {key: one.meta.get(key) for key in other.meta}
+    same = one.colnames == other.colnames and len(one) == len(other) and told == dict(other.meta)
+    return same and all(
+        np.array_equal(one[name], other[name], equal_nan=one[name].dtype.kind == "f") for name in one.colnames
+    )
 
 
 def reference_catalogue(butler: Butler, collections: str | Sequence[str] = REFCATS) -> ShardedCatalogue:
@@ -149,7 +173,7 @@ def reference_catalogue(butler: Butler, collections: str | Sequence[str] = REFCA
     return ShardedCatalogue(shards)
 
 
-def _existing(butler: Butler, run: str) -> list[Any]:
+def _existing(butler: Butler, run: str) -> list[DatasetRef]:
     """The shards that a run holds."""
     try:
         return list(butler.query_datasets(_DATASET_TYPE, collections=run, find_first=False, limit=None, explain=False))

@@ -62,7 +62,7 @@ class MakeDirectWarpConfig(PipelineTaskConfig, pipelineConnections=MakeDirectWar
     kernel: Any = ChoiceField(
         dtype=str,
         default="lanczos3",
-        allowed={name: f"order {order}" for name, order in KERNELS.items()},
+        allowed={"lanczos3": f"order {KERNELS['lanczos3']}, with which the PSFs of warps and coadds are made too"},
         doc="Interpolation kernel.",
     )
     grid_step: Any = RangeField(
