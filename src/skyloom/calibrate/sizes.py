@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skyloom.catalog.columns import float_column
-from skyloom.errors import PsfError
 from skyloom.kernels.psf_stamps import stamp_sigmas
-from skyloom.psf import psf_sigma, psf_stamps
+from skyloom.psf import psf_stamps
 
 if TYPE_CHECKING:
     from astropy.table import Table
     from lsst.images.psfs import PointSpreadFunction
 
-__all__ = ["model_widths", "psf_width"]
+__all__ = ["model_widths"]
 
 
 def model_widths(table: Table, psf: PointSpreadFunction) -> tuple[np.ndarray, np.ndarray]:
@@ -30,18 +29,3 @@ def model_widths(table: Table, psf: PointSpreadFunction) -> tuple[np.ndarray, np
         stamps, _, _ = psf_stamps(psf, x[rows], y[rows])
         expected[rows] = stamp_sigmas(stamps)
     return width, expected
-
-
-def psf_width(psf: PointSpreadFunction) -> float:
-    """Determinant radius of a PSF at the middle of its bounds, pixels.
-
-    Adaptive moments do not converge on a PSF much narrower than two pixels (FWHM); its width is then that of the
-    Gaussian of the same effective area.
-    """
-    try:
-        return psf_sigma(psf)
-    except PsfError:
-        box = psf.bounds.bbox
-        x, y = 0.5 * (box.x.min + box.x.max), 0.5 * (box.y.min + box.y.max)
-        stamp = psf_stamps(psf, x, y, centred=True)[0][0]
-        return float(np.sqrt(1.0 / (4.0 * np.pi * np.sum(stamp**2))))

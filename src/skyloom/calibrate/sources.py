@@ -15,10 +15,10 @@ from skyloom.errors import NoSourcesError
 from skyloom.images.footprints import FootprintSet
 from skyloom.measurement import measure_sources
 from skyloom.photometry import aperture_corrections, apply_aperture_corrections
+from skyloom.psf import psf_sigma
 from skyloom.psffit import fit_psf, select_psf_stars
 
 from .neighbours import subtract_neighbours
-from .sizes import psf_width
 
 if TYPE_CHECKING:
     from skyloom.catalog.ids import IdGenerator
@@ -76,7 +76,7 @@ def fit_first_psf(frame: CalibratedFrame, settings: CalibrateSettings) -> None:
 def detect_all(frame: CalibratedFrame, settings: CalibrateSettings) -> None:
     """Detect sources with the width of the PSF."""
     assert frame.exposure.psf is not None
-    frame.stars_footprints = detect_sources(frame.exposure, psf_width(frame.exposure.psf), settings.detection)
+    frame.stars_footprints = detect_sources(frame.exposure, psf_sigma(frame.exposure.psf), settings.detection)
     if len(frame.stars_footprints) == 0:
         raise NoSourcesError("No source was detected.", cure="Check the exposure and the detection threshold.")
 
@@ -87,7 +87,7 @@ def measure_all(frame: CalibratedFrame, settings: CalibrateSettings, ids: IdGene
     assert frame.exposure.psf is not None
     before = frame.stars
     frame.stars = measure_sources(
-        frame.exposure, frame.stars_footprints, settings.measurement, ids, psf_sigma=psf_width(frame.exposure.psf)
+        frame.exposure, frame.stars_footprints, settings.measurement, ids, psf_sigma=psf_sigma(frame.exposure.psf)
     )
     frame.metadata["n_sources"] = len(frame.stars)
     if before is not None:
@@ -115,7 +115,7 @@ def correct_fluxes(frame: CalibratedFrame, settings: CalibrateSettings) -> None:
     fit, exposure, psf = frame.psf_fit, frame.exposure, frame.exposure.psf
     stars = fit.used | fit.reserved
     isolated = subtract_neighbours(exposure, frame.stars, stars, psf)
-    found = aperture_corrections(isolated, stars, exposure.bbox, psf_width(psf), settings.aperture_corrections)
+    found = aperture_corrections(isolated, stars, exposure.bbox, psf_sigma(psf), settings.aperture_corrections)
     frame.aperture_corrections = found
     exposure.aperture_corrections = {name: correction.field for name, correction in found.items()}
     apply_aperture_corrections(frame.stars, exposure.aperture_corrections)
@@ -129,7 +129,7 @@ def correct_fluxes(frame: CalibratedFrame, settings: CalibrateSettings) -> None:
 def _attach(frame: CalibratedFrame, fit: PsfFit) -> None:
     """Make a fitted PSF that of the frame."""
     frame.psf_fit, frame.exposure.psf = fit, fit.psf
-    frame.metadata["psf_sigma"] = psf_width(fit.psf)
+    frame.metadata["psf_sigma"] = psf_sigma(fit.psf)
     frame.metadata["n_psf_stars"] = int(fit.used.sum())
     frame.metadata |= {f"psf_{name}": value for name, value in fit.metadata.items()}
     for kind, residuals in (("fitted", fit.fitted), ("reserved", fit.tested)):

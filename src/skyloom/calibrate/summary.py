@@ -11,9 +11,9 @@ from skyloom.catalog.columns import float_column
 from skyloom.images.mask_planes import bitmask
 from skyloom.images.projection import corner_polygon, pixel_scale, pixel_to_radec
 from skyloom.kernels.moments import shapes
-from skyloom.psf import psf_stamps
+from skyloom.psf import psf_sigma, psf_stamps
 
-from .sizes import model_widths, psf_width
+from .sizes import model_widths
 
 if TYPE_CHECKING:
     from astro_metadata_translator import ObservationInfo
@@ -76,7 +76,7 @@ def _psf(frame: CalibratedFrame) -> dict[str, float]:
     x, y = _centre(exposure)
     stamp = psf_stamps(exposure.psf, x, y, centred=True)[0][0]
     middle = np.array([stamp.shape[0] // 2], dtype=np.float64)
-    sigma = psf_width(exposure.psf)
+    sigma = psf_sigma(exposure.psf)
     (xx, yy, xy), *_ = shapes(stamp, np.zeros_like(stamp), middle, middle, sigma, 2.0)[0].tolist()
     values = {
         "psfSigma": sigma,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from typing import Any
 
@@ -51,6 +52,7 @@ def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; an error of skyloom ends in its one line and exit status 1."""
     from skyloom.errors import SkyloomError
 
+    logging.getLogger().addHandler(logging.NullHandler())  # warnings of libraries go to logs, not to the terminal
     try:
         return skyloom.main(arguments, prog_name="skyloom")
     except SkyloomError as error:

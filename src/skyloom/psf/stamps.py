@@ -89,15 +89,20 @@ def psf_sigma(psf: PointSpreadFunction, x: float | None = None, y: float | None 
     """Determinant radius of the second moments, px, at (x, y) or at a typical position: the middle of the bounds, or
     for a function that is not known there the nearest position at which it is.
 
+    The adaptive moments do not converge on a function much narrower than two pixels (FWHM); its width is then that of
+    the Gaussian of the same effective area.
+
     Raises
     ------
     PsfError
-        If the stamp there has no positive moments.
+        If there is no stamp there.
     """
     typical_x, typical_y = _typical_position(psf)
     at_x, at_y = typical_x if x is None else x, typical_y if y is None else y
     stamps, _, _ = psf_stamps(psf, at_x, at_y, centred=True)
     sigma = float(stamp_sigmas(stamps)[0])
+    if not sigma > 0.0:
+        sigma = float(np.sqrt(1.0 / (4.0 * np.pi * np.sum(stamps[0] ** 2))))
     if not sigma > 0.0:
         raise PsfError(f"the PSF has no width at x = {at_x:.1f}, y = {at_y:.1f}.", cure="Fit it again.")
     return sigma

@@ -54,21 +54,21 @@ def compare_coadd(patches: list[Exposure], sky: Table, band: str) -> CoaddAgreem
     truth = isolated_stars(sky, band)
     ratios, matched = [], []
     for patch in patches:
+        if not np.isfinite(patch.image.array).any():
+            continue
         # The noise wants every source masked; only the bright ones, which are compared, are worth measuring.
         detect_sources(patch)
         ratios.append(_noise_ratios(patch))
         sources = measure_sources(patch, detect_sources(patch, settings=_BRIGHT))
         matched.append(compare_frame(_as_calibrated(sources), truth, band, visit=0, detector=0)[1])
-    stars, noise = vstack(matched), np.concatenate(ratios)
-    if len(stars) == 0:
+    if not sum(len(stars) for stars in matched):
         raise ValueError("The coadd has no bright, isolated star to compare with the truth.")
+    stars, noise = vstack(matched), np.concatenate(ratios)
     return CoaddAgreement(
         noise_ratio=float(1.4826 * np.median(np.abs(noise - np.median(noise)))),
         n_stars=len(stars),
-        flux_mmag=1e3 * float(np.median(stars["dmag"])) if len(stars) else float("nan"),
-        astrometry_mas=robust_rms(np.concatenate([stars["dra_mas"], stars["ddec_mas"]]))
-        if len(stars)
-        else float("nan"),
+        flux_mmag=1e3 * float(np.median(stars["dmag"])),
+        astrometry_mas=robust_rms(np.concatenate([stars["dra_mas"], stars["ddec_mas"]])),
     )
 
 
