@@ -20,6 +20,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "calibs": ("calibs", "Import and certify calibration frames; find defects from the frames themselves."),
     "skymap": ("skymap", "Make a sky map around the fitted frames."),
     "run": ("run", "Run a pipeline."),
+    "compare": ("compare", "Tell whether two runs made the same."),
     "export": ("export", "Write frames and coadds as plain FITS, catalogues as FITS or CSV."),
 }
 """Name of a subcommand: its module (which holds a click command named ``command``), and its line in the help."""
