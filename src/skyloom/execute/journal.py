@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -80,18 +81,38 @@ class Journal:
             self._replay(self.uri.read().decode())
 
     @staticmethod
+    def read_events(butler: Butler, run: str) -> list[dict[str, Any]]:
+        """All that was noted in a run, also while it goes on; nothing if no journal is there."""
+        uri = _location(butler, run)
+        return list(_events(uri.read().decode())) if uri.exists() else []
+
+    @staticmethod
     def read_settings(butler: Butler, run: str) -> list[dict[str, Any]]:
         """The settings with which a run was begun and gone on with; none if no journal is there."""
-        uri = _location(butler, run)
-        if not uri.exists():
-            return []
-        return [event for event in _events(uri.read().decode()) if event["event"] == "settings"]
+        return [event for event in Journal.read_events(butler, run) if event["event"] == "settings"]
 
-    def begin(self, settings: Mapping[str, Any]) -> None:
-        """Note that the run is begun, or gone on with, under these settings."""
+    @staticmethod
+    def is_open(butler: Butler, run: str) -> bool:
+        """Whether a process is writing to a run; False where the journal cannot tell, in an object store."""
+        uri = _location(butler, run)
+        if not uri.isLocal or not uri.exists():
+            return False
+        with Path(uri.ospath).open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return True
+        return False
+
+    def begin(self, settings: Mapping[str, Any], begun: float | None = None) -> None:
+        """Note that the run is begun, or gone on with, under these settings; since when, in Unix time."""
         self.settings.append(dict(settings))
-        self._write({"event": "settings", **settings})
+        self._write({"event": "settings", **settings, "begun": time.time() if begun is None else begun})
         self.flush()
+
+    def phase(self, name: str, **details: Any) -> None:
+        """Note that from now on, until the next phase, this is what the run does."""
+        self._write({"event": "phase", "name": name, **details})
 
     def start(self, key: Key, outputs: Sequence[DatasetRef], inputs: str) -> None:
         """Note that a quantum is handed to a worker."""
@@ -145,7 +166,7 @@ class Journal:
         return file
 
     def _write(self, event: Mapping[str, Any]) -> None:
-        line = json.dumps(event) + "\n"
+        line = json.dumps({**event, "t": round(time.time(), 3)}) + "\n"
         if self._file is not None:
             self._file.write(line)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -98,16 +99,18 @@ def run_pipeline(request: RunRequest, reporter: Reporter | None = None) -> RunSu
         Raised on Ctrl-C and on SIGTERM, after what was complete has been registered.
     """
     reporter = reporter or Silence()
+    begun = time.time()
     try:
         steps = split_steps(request.pipeline, request.steps)
         modules = {node.task_class_name.rpartition(".")[0] for step in steps for node in step.graph.tasks.values()}
         with _terminate_as_interrupt(), WorkerPool(request.repository, request.processes, sorted(modules)) as pool:
             butler = Butler.from_config(request.repository, writeable=True)
-            with closing(_open_journal(butler, request)) as journal:
+            with closing(_open_journal(butler, request, begun)) as journal:
                 summary = RunSummary(journal.run, request.output)
                 runner = _Runner(butler, request, journal, pool, reporter, summary)
                 runner.begin()
                 runner.run_steps(steps)
+                journal.phase("end")
             return summary
     finally:
         reporter.close()
@@ -149,6 +152,7 @@ class _Runner:
 
     def _prepare_sky(self) -> bool:
         request = self._request
+        self._journal.phase("sky map")
         try:
             self._skymap = request.between(
                 self._butler, request.skymap, self._collections(["visit_summary"]), request.instrument
@@ -178,6 +182,7 @@ class _Runner:
     def run_step(self, step: Step) -> None:
         """Build the graph of a step and execute it."""
         request = self._request
+        self._journal.phase("graph", step=step.label)
         graph = build_graph(
             self._butler,
             step.graph,
@@ -200,17 +205,18 @@ class _Runner:
             summary=self._summary,
             retry=request.retry,
         )
+        self._journal.phase("work", step=step.label, totals=runner.totals(), processes=request.processes)
         self._reporter.begin(step.label, runner.totals())
         runner.execute()
 
 
-def _open_journal(butler: Butler, request: RunRequest) -> Journal:
+def _open_journal(butler: Butler, request: RunRequest, begun: float) -> Journal:
     """The journal of the run to write to, which is registered at the head of its chain."""
     settings = settings_of(request.name, request.pipeline.to_graph(), request.inputs, request.where)
     run, _ = choose_run(butler, request.output, settings)
     journal = Journal(butler, run)
     join_chain(butler, request.output, run, request.inputs)
-    journal.begin(settings)
+    journal.begin(settings, begun)
     return journal
 
 

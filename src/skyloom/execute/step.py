@@ -81,6 +81,7 @@ class StepRun:
                 self._journal.drop(self._key(quantum_id))
             raise
         finally:
+            self._journal.phase("register")
             self._registrar.flush()
 
     def _begin(self) -> None:
