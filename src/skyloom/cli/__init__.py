@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import sys
 from typing import Any
 
 import click
+
+from .lazy import LazyGroup
 
 __all__ = ["main", "skyloom"]
 
@@ -17,7 +18,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "camera": ("camera", "List the cameras; check what one understands of a raw frame."),
     "ingest": ("ingest", "Bring raw or post-ISR frames into a repository and define their visits."),
     "refcat": ("refcat", "Import a reference catalogue; print the query that fetches one."),
-    "calibs": ("calibs", "Import and certify calibration frames; find defects from the frames themselves."),
+    "calibs": ("calibs", "Build or import calibration frames, certify them; find defects."),
     "skymap": ("skymap", "Make a sky map around the fitted frames."),
     "run": ("run", "Run a pipeline."),
     "compare": ("compare", "Tell whether two runs made the same."),
@@ -27,24 +28,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
 """Name of a subcommand: its module (which holds a click command named ``command``), and its line in the help."""
 
 
-class _LazyGroup(click.Group):
-    """A group whose subcommands are imported when they are called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"skyloom.cli.{_COMMANDS[cmd_name][0]}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()], col_max=12)
-
-
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, modules=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="skyloom")
 def skyloom() -> None:
     """Raw CCD frames of any optical camera to calibrated exposures, catalogues and deep coadds."""

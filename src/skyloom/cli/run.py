@@ -47,7 +47,7 @@ def command(pipeline: str, repo: str, quiet: bool, log_file: str | None, **optio
     console = Console()
     request = _request(pipeline, repo, **options)
     try:
-        summary = run_pipeline(request, _reporter(console, quiet=quiet))
+        summary = run_pipeline(request, reporter(console, quiet=quiet))
     except KeyboardInterrupt:
         console.print("stopped; what was complete is registered, and the same command goes on from here")
         sys.exit(130)
@@ -108,7 +108,8 @@ def _only_instrument(butler: Butler) -> str:
     return names[0]
 
 
-def _reporter(console: Console, *, quiet: bool) -> Reporter:
+def reporter(console: Console, *, quiet: bool) -> Reporter:
+    """What shows the progress: bars on a terminal, lines elsewhere, or nothing."""
     from skyloom.execute.progress import Bars, Lines, Silence
 
     if quiet:

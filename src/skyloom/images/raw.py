@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,3 +33,5 @@ class RawExposure:
     obs_info: ObservationInfo | None = None
     projection: SkyProjection[Any] | None = None
     """A first guess from the header's pointing and the camera's geometry; good to its pointing error."""
+    mode: dict[str, str] = field(default_factory=dict)
+    """Header keywords that tell how the detector was read out, and their values."""

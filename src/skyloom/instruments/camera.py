@@ -314,7 +314,8 @@ class Camera:
         self._check_shape(raw, number)
         detector = self.detector(number, info.visit_id, header=raw.header, file=raw.file)
         projection = self.guess_projection(raw.header, raw.file, detector, info)
-        return replace(raw, detector=detector, obs_info=info, projection=projection)
+        mode = self.reader(raw.header, raw.file).mode()
+        return replace(raw, detector=detector, obs_info=info, projection=projection, mode=mode)
 
     def _check_shape(self, raw: RawExposure, detector_id: int) -> None:
         expected = self.raw_shape(detector_id)

@@ -229,6 +229,9 @@ class HeaderDescription(_Part):
     simulated: AnySource = Source(value=False)
     soft_bias: AnySource | None = None
     """ADU added to the pixels of post-ISR frames."""
+    mode: list[str] = []
+    """Keywords that tell how the detector was read out (gain setting, speed, binning): frames that differ in one of
+    them are not calibrated with each other.  Where none is given, the amplifiers' gain keywords."""
 
 
 class LocationDescription(_Part):
@@ -306,6 +309,12 @@ class CameraDescription(_Part):
     """Taken from the time (TAI) of an exposure before its date becomes that of the night."""
     exposure_max: Annotated[int, Field(gt=0)] = 2**31
     """One more than the largest exposure id; small ids leave more bits to the ids of sources."""
+
+    @property
+    def mode_keywords(self) -> list[str]:
+        """Keywords that tell the read-out mode."""
+        gains = {amp.gain_keyword for detector in self.detectors for amp in detector.amplifiers if amp.gain_keyword}
+        return self.header.mode or sorted(gains)
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:

@@ -150,6 +150,11 @@ class HeaderReader:
         value = self._optional(quantity, lambda: self._value(quantity))
         return None if value is None else str(_clean(value))
 
+    def mode(self) -> dict[str, str]:
+        """What tells how the detector was read out, by keyword; keywords that the header lacks are left out."""
+        keywords = self._camera.mode_keywords
+        return {name: str(_clean(self._header[name])) for name in keywords if _is_given(self._header.get(name))}
+
     def simulated(self) -> bool:
         """Whether the header calls the frame simulated."""
         return str(_clean(self._value("simulated"))).lower() in ("t", "true", "1", "yes")

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from .amplifiers import AmplifierLayout, layout_of
 from .correct import correct_raw
+from .mode import PEDESTAL_ONLY, mode_cards
+from .readout import check_not_empty, read_out
 from .settings import InterpolationSettings, IsrSettings, OverscanMethod, OverscanSettings
 
-__all__ = ["InterpolationSettings", "IsrSettings", "OverscanMethod", "OverscanSettings", "correct_raw"]
+__all__ = [
+    "PEDESTAL_ONLY",
+    "AmplifierLayout",
+    "InterpolationSettings",
+    "IsrSettings",
+    "OverscanMethod",
+    "OverscanSettings",
+    "check_not_empty",
+    "correct_raw",
+    "layout_of",
+    "mode_cards",
+    "read_out",
+]

@@ -20,6 +20,7 @@ from .defects import mark_defects
 from .flat import divide_by_flat, normalised_flat
 from .interpolation import interpolate_unusable
 from .masters import is_per_adu, is_rate, master_pixels, master_unusable, master_variance
+from .mode import PEDESTAL_ONLY, check_mode
 from .not_a_number import mark_not_a_number
 from .readout import Readout, check_not_empty, read_out
 from .saturation import grow
@@ -88,6 +89,9 @@ def correct_raw(
     dark = _chosen("dark", dark, settings.use_dark, raw)
     flat = _chosen("flat", flat, settings.use_flat, raw)
     defects = _chosen("defects", defects, settings.use_defects, raw)
+    for kind, master in (("bias", bias), ("dark", dark), ("flat", flat)):
+        if master is not None:
+            check_mode(master, kind, raw)
     metadata: dict[str, Any] = {"LSST ISR UNITS": "electron"}
     for kind, given in (("BIAS", bias), ("DARK", dark), ("FLAT", flat), ("DEFECTS", defects)):
         metadata[f"LSST ISR {kind} APPLIED"] = given is not None
@@ -99,6 +103,7 @@ def correct_raw(
     counts = read_out(raw, layouts, (y_size, x_size), settings, pedestals_adu=pedestals, metadata=metadata)
     frame = _Frame(raw=raw, image=counts.image, bits=counts.bits, metadata=metadata, settings=settings)
     _correct_bias(frame, bias)
+    metadata["LSST ISR BIAS PEDESTAL ONLY"] = bias is not None and bool(bias.metadata.get(PEDESTAL_ONLY))
     _apply_gains(frame, layouts, counts)
     _correct_dark(frame, dark)
     _correct_flat(frame, flat)

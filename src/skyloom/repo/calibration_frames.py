@@ -9,14 +9,14 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
-from lsst.images import Image, Mask, MaskedImage
+from lsst.images import MaskedImage
 
+from skyloom.calibs import master_image
 from skyloom.errors import BadFrameError, CameraError
-from skyloom.images.mask_planes import MASK_SCHEMA, bitmask, bits_of
 from skyloom.instruments import Camera
 from skyloom.instruments.header import find_filter
 
-from .frame_files import check_whole, find_image, merged_header, open_frame
+from .frame_files import check_whole, find_image, image_shape, merged_header, open_frame
 
 __all__ = ["DEFECT_COLUMNS", "read_defects", "read_master"]
 
@@ -69,7 +69,7 @@ def read_master(
         image = find_image(hdus, path)
         check_whole(image, path)
         header = merged_header(hdus, image)
-        pixels = np.asarray(image.data, np.float32)
+        pixels = np.asarray(image.data, np.float32).reshape(image_shape(image))
         variance = _variance(hdus, pixels.shape)
     number = _detector(camera, header, path, detector)
     _check_shape(camera, number, pixels, path)
@@ -80,13 +80,7 @@ def read_master(
     if kind == "dark":
         seconds, given = _rate(camera, header, given, path)
         pixels, variance = pixels / np.float32(seconds), variance / np.float32(seconds**2)
-    return _masked_image(pixels, variance, given), data_id
-
-
-def _masked_image(pixels: np.ndarray, variance: np.ndarray, unit: u.UnitBase) -> MaskedImage:
-    mask = Mask(0, schema=MASK_SCHEMA, shape=pixels.shape)
-    bits_of(mask)[~np.isfinite(pixels)] |= bitmask("BAD")
-    return MaskedImage(Image(pixels, unit=unit), mask=mask, variance=Image(variance, unit=unit**2))
+    return master_image(pixels, variance, given), data_id
 
 
 def _variance(hdus: fits.HDUList, shape: tuple[int, ...]) -> np.ndarray:

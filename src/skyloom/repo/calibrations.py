@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,16 @@ from skyloom.instruments import Camera
 from .calibration_frames import read_defects, read_master
 from .collections import calib_collection
 
-__all__ = ["CALIBRATION_TYPES", "Imported", "certify", "import_calibrations", "parse_validity", "validity_run"]
+__all__ = [
+    "CALIBRATION_TYPES",
+    "Imported",
+    "build_chain",
+    "certify",
+    "certify_built",
+    "import_calibrations",
+    "parse_validity",
+    "validity_run",
+]
 
 CALIBRATION_TYPES = ("bias", "dark", "flat", "defects")
 
@@ -175,6 +185,52 @@ def certify(
     return ref
 
 
+def certify_built(
+    butler: Butler, refs: Sequence[DatasetRef], *, validity: Timespan, chain: str, replace: bool = False
+) -> None:
+    """Certify calibrations that are stored already for a range of dates.
+
+    What a run of the same chain has made before gives way.
+
+    Parameters
+    ----------
+    butler
+        A writeable butler.
+    refs
+        The datasets, of one type.
+    validity
+        When they hold.
+    chain
+        The output chain that they were made in.
+    replace
+        Whether what comes from elsewhere and is certified for the same detector, filter and dates gives way too.
+
+    Raises
+    ------
+    RepositoryError
+        If something from elsewhere is certified for part of the range already and ``replace`` is False.
+    """
+    if not refs:
+        return
+    kind, collection = refs[0].datasetType.name, calib_collection(str(refs[0].dataId["instrument"]))
+    there: dict[Any, list[Any]] = {}
+    for association in butler.registry.queryDatasetAssociations(
+        kind, collections=[collection], collectionTypes={CollectionType.CALIBRATION}
+    ):
+        if association.timespan is not None and association.timespan.overlaps(validity):
+            there.setdefault(association.ref.dataId, []).append(association)
+    with butler.transaction():
+        for ref in refs:
+            before = there.get(ref.dataId, [])
+            if any(one.ref == ref and one.timespan.contains(validity) for one in before):
+                continue
+            if any(not one.ref.run.startswith(f"{chain}/") for one in before) and not replace:
+                raise _conflict(kind, dict(ref.dataId.required), validity)
+            if before:
+                butler.registry.decertify(collection, kind, validity, dataIds=[ref.dataId])
+            butler.registry.certify(collection, [ref], validity)
+
+
 def _same_values(one: Any, other: Any) -> bool:
     """Whether two master frames, or two tables of defects, hold the same."""
     if isinstance(one, Table) and isinstance(other, Table):
@@ -203,6 +259,11 @@ def _words(validity: Timespan) -> str:
 def validity_run(instrument: str, kind: str, validity: Timespan) -> str:
     """Run of the calibrations of one kind and range, so that each range has datasets of its own."""
     return f"{calib_collection(instrument)}/{kind}/{_label(validity.begin)}_{_label(validity.end)}"
+
+
+def build_chain(instrument: str, validity: Timespan) -> str:
+    """Output chain of the calibrations that are built for a range of dates."""
+    return f"{calib_collection(instrument)}/build/{_label(validity.begin)}_{_label(validity.end)}"
 
 
 def _label(time: Any) -> str:

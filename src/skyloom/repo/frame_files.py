@@ -19,7 +19,16 @@ from astropy.utils.exceptions import AstropyWarning
 
 from skyloom.errors import BadFrameError, RepositoryError
 
-__all__ = ["SUFFIXES", "check_whole", "find_files", "find_image", "merged_header", "open_frame", "read_pixels"]
+__all__ = [
+    "SUFFIXES",
+    "check_whole",
+    "find_files",
+    "find_image",
+    "image_shape",
+    "merged_header",
+    "open_frame",
+    "read_pixels",
+]
 
 SUFFIXES = tuple(f"{suffix}{packing}" for suffix in (".fits", ".fit", ".fts") for packing in ("", ".gz", ".fz", ".bz2"))
 """What names of FITS files end in, in any case."""
@@ -105,10 +114,18 @@ def find_image(hdus: fits.HDUList, path: Path, hdu: int | str | None = None) -> 
         hdu = next((index for index, entry in enumerate(hdus) if entry.is_image and len(entry.shape) >= 2), None)
     elif (isinstance(hdu, int) and hdu >= len(hdus)) or (isinstance(hdu, str) and hdu not in hdus):
         raise BadFrameError(f"the file has no HDU {hdu!r}.", file=str(path), cure="Check the camera's description.")
-    if hdu is None or len(hdus[hdu].shape) != 2 or 0 in hdus[hdu].shape:
+    if hdu is None or len(image_shape(hdus[hdu])) != 2 or 0 in hdus[hdu].shape:
         where = "the file" if hdu is None else f"HDU {hdu!r}"
         raise BadFrameError(f"{where} holds no two-dimensional image.", file=str(path), cure="Leave it out.")
     return hdus[hdu]
+
+
+def image_shape(image: Any) -> tuple[int, ...]:
+    """Rows and columns of an HDU's image; axes of length one before them do not count."""
+    shape = tuple(int(length) for length in image.shape)
+    while len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    return shape
 
 
 def merged_header(hdus: fits.HDUList, image: Any) -> fits.Header:
@@ -169,7 +186,7 @@ def read_pixels(path: Path, hdu: int | str | None = None) -> tuple[np.ndarray, f
     """
     with open_frame(path) as hdus:
         image = find_image(hdus, path, hdu)
-        return np.asarray(image.data), merged_header(hdus, image)
+        return np.asarray(image.data).reshape(image_shape(image)), merged_header(hdus, image)
 
 
 def _one_line(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from skyloom.errors import BadFrameError
 from skyloom.images.projection import corner_polygon
 from skyloom.instruments import Camera
 
-from .frame_files import check_whole, find_image, merged_header, open_frame
+from .frame_files import check_whole, find_image, image_shape, merged_header, open_frame
 
 __all__ = ["Frame", "Rejection", "describe_files", "describe_frame"]
 
@@ -97,9 +97,9 @@ def describe_frame(
         hdu = camera.description_of(number).hdu
         image = find_image(hdus, path, hdu)
     expected = camera.raw_shape(number)
-    if tuple(image.shape) != expected:
+    if image_shape(image) != expected:
         raise BadFrameError(
-            f"the image has {tuple(image.shape)} pixels (rows, columns), "
+            f"the image has {image_shape(image)} pixels (rows, columns), "
             f"raw frames of detector {number} have {expected}.",
             file=str(path),
             cure="Leave it out, or correct the amplifiers in the camera's description.",

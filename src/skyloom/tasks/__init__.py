@@ -9,7 +9,11 @@ _HOMES = {
     "AssembleCoaddTask": "assemble_coadd",
     "CalibrateImageTask": "calibrate_image",
     "IsrTask": "isr",
+    "MakeBiasTask": "make_bias",
+    "MakeDarkTask": "make_dark",
+    "MakeDefectsTask": "make_defects",
     "MakeDirectWarpTask": "make_direct_warp",
+    "MakeFlatTask": "make_flat",
     "VisitSummaryTask": "visit_summary",
 }
 

@@ -22,6 +22,7 @@ from .failure import failing_frames
 if TYPE_CHECKING:
     from astropy.table import Table
     from lsst.images import MaskedImage
+    from lsst.pipe.base.connections import QuantaAdjuster
 
     from skyloom.images import RawExposure
     from skyloom.instruments import Camera
@@ -85,6 +86,14 @@ class IsrConnections(PipelineTaskConnections, dimensions=("instrument", "exposur
             if getattr(config, f"do_{kind}") is False:
                 delattr(self, kind)
 
+    def adjust_all_quanta(self, adjuster: QuantaAdjuster) -> None:
+        """Leave out frames of other observation types: biases and flats are there for the masters alone."""
+        wanted = list(cast("Any", self).config.observation_types)
+        for data_id in list(adjuster.iter_data_ids()):
+            exposure = cast("Any", adjuster.expand_quantum_data_id(data_id).records["exposure"])
+            if wanted and exposure.observation_type not in wanted:
+                adjuster.remove_quantum(data_id)
+
 
 class OverscanConfig(Config):
     """How the level of an overscan region is found."""
@@ -123,6 +132,9 @@ class OverscanConfig(Config):
 class IsrConfig(PipelineTaskConfig, pipelineConnections=IsrConnections):
     """Settings of `IsrTask`."""
 
+    observation_types: Any = ListField(
+        dtype=str, default=["science"], doc="Frames of these types are corrected; empty: all frames."
+    )
     do_bias: Any = Field(
         dtype=bool,
         optional=True,

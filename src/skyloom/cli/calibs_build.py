@@ -1,0 +1,104 @@
+"""``skyloom calibs build``: masters from raw frames."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from skyloom.execute.masters import BuildRequest, Built
+
+KINDS = ("bias", "dark", "flat", "defects")
+
+
+@click.command()
+@click.argument("repo", type=click.Path(exists=True, file_okay=False))
+@click.option("--kind", "kinds", type=click.Choice(KINDS), multiple=True, help="[default: all that the frames allow]")
+@click.option("--instrument", "-i", help="Camera of the frames  [default: the repository's only one]")
+@click.option("--where", "-d", default="", help='Which frames, e.g. "day_obs = 20260115"  [default: all]')
+@click.option("--begin", help="First date of validity, UTC  [default: without bound]")
+@click.option("--end", help="Date up to which they are valid, UTC  [default: without bound]")
+@click.option(
+    "--pedestal-only",
+    is_flag=True,
+    help="Take nothing but its level from the bias, whose frames may then be of another read-out mode.",
+)
+@click.option("--replace", is_flag=True, help="Replace what was imported for the same detector, filter and dates.")
+@click.option("--config", "-c", "settings", multiple=True, metavar="LABEL:FIELD=VALUE", help="Change a setting.")
+@click.option("--processes", "-j", type=click.IntRange(min=1), default=1, show_default=True, help="Workers.")
+@click.option("--quiet", "-q", is_flag=True, help="Print the masters at the end and nothing before.")
+def command(
+    repo: str,
+    kinds: tuple[str, ...],
+    instrument: str | None,
+    where: str,
+    begin: str | None,
+    end: str | None,
+    pedestal_only: bool,
+    replace: bool,
+    settings: tuple[str, ...],
+    processes: int,
+    quiet: bool,
+) -> None:
+    """Make bias, dark, flat and defects from the raw frames of REPO, whatever the frames allow, and certify them for a
+    range of dates.
+
+    The same command again keeps what was made of the same frames, and makes anew what has more of them now. Frames of
+    different read-out modes (gain, speed, binning) are refused. The exit status is 1 if anything could not be made.
+    """
+    from skyloom.execute.masters import BuildRequest
+    from skyloom.pipelines import load_pipeline
+    from skyloom.repo.calibrations import parse_validity
+
+    request = BuildRequest(
+        repository=repo,
+        validity=parse_validity(begin, end),
+        instrument=instrument,
+        kinds=kinds,
+        where=where,
+        pipeline=load_pipeline("masters", settings),
+        pedestal_only=pedestal_only,
+        replace=replace,
+        processes=processes,
+    )
+    show(build(request, quiet=quiet))
+
+
+def build(request: BuildRequest, *, quiet: bool) -> Built:
+    """Build with a progress bar, or lines where there is no terminal."""
+    from rich.console import Console
+
+    from skyloom.execute.masters import build_masters
+
+    from .run import reporter
+
+    return build_masters(request, reporter(Console(stderr=True), quiet=quiet))
+
+
+def show(built: Built) -> None:
+    """Print a line for each calibration and each failure, and leave with the exit status."""
+    for master in built.masters:
+        what = " ".join(f"{name} {value}" for name, value in master.data_id.items())
+        click.echo(f"{master.kind} of {what}: {_figures(master.kind, master.figures)}")
+        for line in master.figures.get("left_out") or ():
+            click.echo(f"  left out {line}")
+    for failure in built.failures:
+        click.echo(f"failed: {failure.name}: {failure.line}", err=True)
+    for note in built.notes:
+        click.echo(note, err=True)
+    sys.exit(built.exit_status)
+
+
+def _figures(kind: str, figures: dict[str, object]) -> str:
+    """What a master is judged by, in one line."""
+    if kind == "defects":
+        return (
+            f"{figures['hot_pixels']} hot and {figures['cold_pixels']} cold or dead pixels "
+            f"({100 * float(str(figures['defective_fraction'])):.2f} %) in {figures['boxes']} boxes, from "
+            f"{figures['n_frames']} frames"
+        )
+    frames = figures.get("frames") or ()
+    shown = [f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items() if isinstance(value, float)]
+    return f"{len(frames)} frames, {', '.join(shown)}"  # type: ignore[arg-type]

@@ -1,0 +1,239 @@
+"""Build calibrations from raw frames, kind by kind, and certify each before the next is built with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from lsst.daf.butler import Butler, CollectionType, DatasetRef, Timespan  # type: ignore[attr-defined]
+from lsst.pipe.base import Pipeline
+
+from skyloom.errors import RepositoryError
+from skyloom.instruments import Camera
+from skyloom.repo.calibrations import build_chain, certify_built
+from skyloom.repo.collections import calib_collection, defaults_collection
+from skyloom.repo.read_out_modes import check_modes
+from skyloom.repo.setup import read_camera
+
+from .progress import Reporter
+from .run import RunRequest, run_pipeline
+from .summary import Failure
+
+__all__ = ["KINDS", "BuildRequest", "Built", "BuiltMaster", "build_masters"]
+
+KINDS = ("bias", "dark", "flat", "defects")
+"""What can be built, in the order in which one needs the other."""
+
+_FRAMES = {"bias": ("bias",), "dark": ("dark",), "flat": ("flat",), "defects": ("science", "dark")}
+"""Observation types of the frames that each kind is made of."""
+_NEEDED = ("bias", "dark")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildRequest:
+    """What to build.
+
+    Parameters
+    ----------
+    repository
+        Root of the repository.
+    pipeline
+        The pipeline ``masters``, with all changes to its settings.
+    validity
+        Dates for which the calibrations hold.
+    instrument
+        Name of the camera; None where the repository has one only.
+    kinds
+        Some of `KINDS`; all that the frames allow when empty.
+    where
+        Query that limits the frames.
+    inputs
+        Where the frames are; the camera's inputs when empty.
+    pedestal_only
+        Whether the biases, being of another read-out mode, give nothing but their level.
+    replace
+        Whether calibrations from elsewhere that are certified for the same dates give way.
+    processes
+        Number of workers.
+    """
+
+    repository: str
+    pipeline: Pipeline
+    validity: Timespan
+    instrument: str | None = None
+    kinds: Sequence[str] = ()
+    where: str = ""
+    inputs: Sequence[str] = ()
+    pedestal_only: bool = False
+    replace: bool = False
+    processes: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltMaster:
+    """One calibration that was built and certified."""
+
+    kind: str
+    data_id: dict[str, Any]
+    figures: dict[str, Any]
+    """What its task keeps of it in its metadata."""
+
+
+@dataclass
+class Built:
+    """What came of a request."""
+
+    chain: str
+    masters: list[BuiltMaster] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def exit_status(self) -> int:
+        """0 if everything that was begun succeeded, and something was."""
+        return 1 if self.failures or not self.masters else 0
+
+
+def build_masters(request: BuildRequest, reporter: Reporter | None = None) -> Built:
+    """Build calibrations; what an earlier call has built from the same frames is kept.
+
+    Parameters
+    ----------
+    request
+        What to build.
+    reporter
+        Takes in the progress.
+
+    Raises
+    ------
+    RepositoryError
+        If there are no frames at all, or other calibrations are certified for the dates.
+    BadFrameError
+        If the calibration frames were read out in another mode than the frames they are for.
+    """
+    with Butler.from_config(request.repository, writeable=True) as butler:
+        camera = read_camera(butler, request.instrument)
+        builder = _Builder(butler, camera, request, reporter)
+        for kind in builder.choose():
+            builder.build(kind)
+        return builder.built
+
+
+class _Builder:
+    """The state of a build that outlives its kinds."""
+
+    def __init__(self, butler: Butler, camera: Camera, request: BuildRequest, reporter: Reporter | None) -> None:
+        self._butler, self._camera, self._request, self._reporter = butler, camera, request, reporter
+        self.built = Built(build_chain(camera.name, request.validity))
+        self._chosen = f"{calib_collection(camera.name)}/chosen"
+        self._inputs = list(request.inputs or [defaults_collection(camera.name)])
+
+    def choose(self) -> list[str]:
+        """The kinds to build: those asked for, or all of which there are frames."""
+        types = sorted({kind for kinds in _FRAMES.values() for kind in kinds})
+        frames = {kind: self._query("raw", (kind,)) for kind in types}
+        wanted = self._request.kinds or [kind for kind in KINDS if self._allow(kind, frames)]
+        if not wanted:
+            raise RepositoryError(
+                f"no raw frame of {self._camera.name} is selected.", cure="Ingest frames first, or correct --where."
+            )
+        served = {"science", *wanted} if set(wanted) - {"defects"} else set()
+        involved = {kind: refs for kind, refs in frames.items() if kind in served}
+        check_modes(self._butler, self._camera, involved, pedestal_only=self._request.pedestal_only)
+        return [kind for kind in KINDS if kind in wanted]
+
+    def _allow(self, kind: str, frames: Mapping[str, Sequence[DatasetRef]]) -> bool:
+        """Whether there are frames of a kind; those for defects are taken for other ends, and may be few."""
+        exposures = {ref.dataId["exposure"] for one in _FRAMES[kind] for ref in frames[one]}
+        if kind != "defects":
+            return bool(exposures)
+        config: Any = self._request.pipeline.to_graph().tasks["make_defects"].config
+        least: int = config.minimum_frames
+        if len(exposures) < least:
+            self.built.notes.append(f"defects are not looked for: {len(exposures)} exposures, {least} are the least")
+        return len(exposures) >= least
+
+    def build(self, kind: str) -> None:
+        """Run the step of a kind, and certify what it has made."""
+        frame_type = "raw"
+        if kind == "defects" and not self._query("raw", _FRAMES[kind], limit=1):
+            frame_type = "post_isr"
+        if not self._query(frame_type, _FRAMES[kind], limit=1):
+            raise RepositoryError(
+                f"no {' or '.join(_FRAMES[kind])} frame of {self._camera.name} is selected.",
+                cure="Ingest frames first, or correct --where, --collections or --detector.",
+            )
+        self._choose_inputs(kind)
+        request = self._request
+        pipeline = deepcopy(request.pipeline)
+        pipeline.addConfigOverride("make_bias", "pedestal_only", request.pedestal_only)
+        pipeline.addConfigOverride("make_defects", "frame_type", frame_type)
+        summary = run_pipeline(
+            RunRequest(
+                repository=request.repository,
+                pipeline=pipeline,
+                name="masters",
+                inputs=[self._chosen, *self._inputs],
+                output=f"{self.built.chain}/{kind}",
+                instrument=self._camera.name,
+                where=self._where(_FRAMES[kind]),
+                steps=[kind],
+                processes=request.processes,
+                retry=True,
+            ),
+            self._reporter,
+        )
+        self.built.failures += summary.failures
+        self.built.notes += summary.notes
+        self._butler.registry.refresh()
+        refs = self._butler.query_datasets(kind, collections=summary.run, explain=False, limit=None)
+        certify_built(self._butler, refs, validity=request.validity, chain=self.built.chain, replace=request.replace)
+        for ref in sorted(refs, key=lambda ref: ref.dataId):
+            self.built.masters.append(self._account(kind, ref, summary.run))
+
+    def _account(self, kind: str, ref: DatasetRef, run: str) -> BuiltMaster:
+        """The figures of a master, from the metadata of its task."""
+        label = f"make_{kind}"
+        metadata = self._butler.get(f"{label}_metadata", ref.dataId, collections=run)
+        figures: dict[str, Any] = metadata.to_dict().get(label, {})
+        data_id = {name: value for name, value in ref.dataId.required.items() if name != "instrument"}
+        return BuiltMaster(kind=kind, data_id=data_id, figures=figures)
+
+    def _choose_inputs(self, kind: str) -> None:
+        """Tag the masters that the frames of a kind are corrected with: those that hold when they were taken."""
+        registry = self._butler.registry
+        self._butler.collections.register(self._chosen, CollectionType.TAGGED)
+        for needed in _NEEDED:
+            old = self._butler.query_datasets(needed, collections=self._chosen, explain=False, limit=None)
+            registry.disassociate(self._chosen, old)
+        if kind not in ("dark", "flat"):
+            return
+        first = self._butler.registry.expandDataId(self._query("raw", _FRAMES[kind], limit=1)[0].dataId)
+        taken = first.records["exposure"].timespan  # type: ignore[union-attr]
+        for needed in _NEEDED[: KINDS.index(kind)]:
+            for detector in self._camera.detector_ids:
+                data_id = {"instrument": self._camera.name, "detector": detector}
+                ref = self._butler.find_dataset(
+                    needed, data_id, collections=calib_collection(self._camera.name), timespan=taken
+                )
+                if ref is not None:
+                    registry.associate(self._chosen, [ref])
+
+    def _query(self, dataset_type: str, observation_types: Sequence[str], limit: int | None = None) -> list[DatasetRef]:
+        """Frames of some observation types that the request selects, in the order of their exposures."""
+        found = self._butler.query_datasets(
+            dataset_type,
+            collections=self._inputs,
+            where=f"instrument = '{self._camera.name}' AND {self._where(observation_types)}",
+            find_first=True,
+            limit=limit,
+            explain=False,
+        )
+        return sorted(found, key=lambda ref: (ref.dataId["exposure"], ref.dataId["detector"]))
+
+    def _where(self, observation_types: Sequence[str]) -> str:
+        names = ", ".join(f"'{one}'" for one in observation_types)
+        condition = f"exposure.observation_type IN ({names})"
+        return f"({self._request.where}) AND {condition}" if self._request.where else condition

@@ -1,0 +1,92 @@
+"""`MakeBiasTask`: a master bias from the bias frames of a detector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from lsst.pex.config import Field
+from lsst.pipe.base import PipelineTask, PipelineTaskConnections, QuantumContext, Struct
+from lsst.pipe.base.connectionTypes import Input, Output, PrerequisiteInput
+
+from skyloom.calibs import Raw, make_bias
+
+from .failure import failing_frames
+from .master_frames import LevelConfig, raws_of, record
+
+__all__ = ["MakeBiasConfig", "MakeBiasConnections", "MakeBiasTask"]
+
+
+class MakeBiasConnections(PipelineTaskConnections, dimensions=("instrument", "detector")):
+    """The bias frames of a detector, and their master."""
+
+    raws = Input(
+        doc="Bias frames.",
+        name="raw",
+        storageClass="RawExposure",
+        dimensions=("instrument", "exposure", "detector"),
+        multiple=True,
+        deferLoad=True,
+    )
+    camera = PrerequisiteInput(
+        doc="Description of the camera.", name="camera", storageClass="SkyloomCamera", dimensions=("instrument",)
+    )
+    bias = Output(
+        doc="Master bias of the trimmed detector, in ADU.",
+        name="bias",
+        storageClass="MaskedImageV2",
+        dimensions=("instrument", "detector"),
+        isCalibration=True,
+    )
+
+
+class MakeBiasConfig(LevelConfig, pipelineConnections=MakeBiasConnections):
+    """Settings of `MakeBiasTask`."""
+
+    pedestal_only: Any = Field(
+        dtype=bool,
+        default=False,
+        doc="Take nothing but the level of each amplifier: the master then serves any read-out mode.",
+    )
+
+
+class MakeBiasTask(PipelineTask):
+    """Combine bias frames."""
+
+    ConfigClass = MakeBiasConfig
+    _DefaultName = "make_bias"
+    config: MakeBiasConfig
+
+    def runQuantum(  # noqa: N802
+        self,
+        butlerQC: QuantumContext,  # noqa: N803
+        inputRefs: Any,  # noqa: N803
+        outputRefs: Any,  # noqa: N803
+    ) -> None:
+        """Read the frames, combine them, write the master."""
+        inputs = cast("dict[str, Any]", butlerQC.get(inputRefs))
+        with failing_frames(self):
+            outputs = self.run(raws_of(inputs["raws"], inputs["camera"]))
+        butlerQC.put(outputs, outputRefs)
+
+    def run(self, raws: Sequence[Raw]) -> Struct:
+        """Combine bias frames.
+
+        Parameters
+        ----------
+        raws
+            What reads them, one by one.
+
+        Returns
+        -------
+        Struct
+            ``bias``: the master in ADU, a `lsst.images.MaskedImage`.
+
+        Raises
+        ------
+        skyloom.errors.BadFrameError
+            If too few frames are usable, or they were read out in different modes.
+        """
+        master = make_bias(raws, self.config.settings())
+        record(self, master)
+        return Struct(bias=master.image)
