@@ -15,7 +15,16 @@ from skyloom.calibrate import CalibrateSettings
 from skyloom.catalog.refcat import select_circle
 from skyloom.images import Exposure
 from skyloom.instruments import Camera
-from skyloom.simulate import SkySettings, SurveySettings, Visit, VisitSettings, make_sky, make_visits
+from skyloom.simulate import (
+    Mosaic,
+    SkySettings,
+    SurveySettings,
+    TrueProjection,
+    Visit,
+    VisitSettings,
+    make_sky,
+    make_visits,
+)
 from skyloom.simulate.scene import draw_sky, draw_sources
 
 READ_NOISE = 5.0
@@ -37,6 +46,12 @@ class SimulatedFrame:
     visit: Visit
     sky: Table
     reference: Table
+    mosaic: Mosaic
+
+    @property
+    def projection(self) -> TrueProjection:
+        """The true mapping between sky and pixels."""
+        return self.visit.projection(self.mosaic)
 
     def loader(self, ra_deg: float, dec_deg: float, radius_deg: float, epoch_year: float | None) -> Table:
         """Reference stars of a circle; the sky stands still."""
@@ -47,9 +62,11 @@ def simulated_frame(*, seed: int = 3, detector: int = 3, stars_per_square_arcmin
     """Draw one frame of the simulated camera without its instrument signature."""
     sky_settings = SkySettings(stars_per_square_arcmin=stars_per_square_arcmin, saturated_stars=0)
     settings = SurveySettings(seed=seed, sky=sky_settings, visits=VisitSettings(visits_per_band=1))
-    sky, visit = make_sky(settings), make_visits(settings)[0]
-    light = draw_sky(visit, detector)
-    draw_sources(visit, settings.visits.moffat_beta, detector, sky, light)
+    mosaic = Mosaic.of(CAMERA)
+    sky, visit = make_sky(settings, mosaic), make_visits(settings, mosaic)[0]
+    ccd = mosaic.ccds[detector]
+    light = draw_sky(visit, mosaic, ccd)
+    draw_sources(visit, settings.visits.moffat_beta, mosaic, ccd, sky, light)
     rng = np.random.default_rng(seed)
     pixels = rng.poisson(light) + READ_NOISE * rng.standard_normal(light.shape)
     exposure = Exposure.from_arrays(
@@ -67,7 +84,7 @@ def simulated_frame(*, seed: int = 3, detector: int = 3, stars_per_square_arcmin
             visit=visit.visit,
         ),
     )
-    return SimulatedFrame(exposure, visit, sky, _reference(sky))
+    return SimulatedFrame(exposure, visit, sky, _reference(sky), mosaic)
 
 
 def _observation(visit: Visit) -> ObservationInfo:

@@ -35,7 +35,7 @@ def test_wcs_is_the_true_one(simulated: SimulatedFrame, calibrated: CalibratedFr
     x, y = (a.ravel() for a in np.meshgrid([50.0, 500.0, 950.0], [50.0, 500.0, 950.0]))
     assert calibrated.exposure.projection is not None
     ra, dec = pixel_to_radec(calibrated.exposure.projection, x, y)
-    true_x, true_y = simulated.visit.projection.sky_to_pixel(3, ra, dec)
+    true_x, true_y = simulated.projection.sky_to_pixel(simulated.mosaic.ccds[3], ra, dec)
     assert np.hypot(true_x - x, true_y - y).max() < 0.1
 
 

@@ -13,10 +13,13 @@ from click.testing import CliRunner, Result
 from lsst.daf.butler import Butler
 
 from skyloom.cli import skyloom
-from skyloom.simulate import SkySettings, SurveySettings, VisitSettings, simulate_survey
+from skyloom.simulate import CalibrationSettings, SkySettings, SurveySettings, VisitSettings, simulate_survey
 
 SETTINGS = SurveySettings(
-    seed=5, detectors=(0,), visits=VisitSettings(visits_per_band=5, dither_arcsec=5.0, rotation_deg=0.2)
+    seed=5,
+    detectors=(0,),
+    visits=VisitSettings(visits_per_band=5, dither_arcsec=5.0, rotation_deg=0.2),
+    calibrations=CalibrationSettings(biases=0, darks=0, flats=0),
 )
 EMPTY, WRONG_FIELD, TRUNCATED, NO_EXPTIME = 4, 5, 101, 102
 GOOD = {1, 2, 3}
@@ -62,7 +65,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> BadNight:
     survey = simulate_survey(root / "sky", SETTINGS)
     simulate_survey(root / "other", replace(SETTINGS, seed=6, sky=SkySettings()))
     spoil(root / "sky" / "raw", root / "other" / "raw")
-    repo, calibs = str(root / "repo"), root / "sky" / "calibs"
+    repo, calibs = str(root / "repo"), root / "sky" / "masters"
     assert call("init", repo, "--camera", "simulated").exit_code == 0
     ingested = call("ingest", repo, str(root / "sky" / "raw"))
     for kind in ("bias", "flat"):

@@ -11,23 +11,38 @@ from lsst.images import MaskedImage
 from skyloom.errors import BadFrameError
 from skyloom.images import bitmask
 from skyloom.images.raw import RawExposure
+from skyloom.instruments import Camera
 from skyloom.isr import InterpolationSettings, IsrSettings, correct_raw
-from skyloom.simulate import DetectorSettings
-from skyloom.simulate.camera import CCD_SIZE, RAW_SHAPE
-from skyloom.simulate.signature import Signature, expose, gain_map, make_signature
+from skyloom.simulate import DetectorSettings, Mosaic
+from skyloom.simulate.readout import expose as expose_frame
+from skyloom.simulate.signature import Signature, make_signature
 
 MakeRaw = Callable[..., RawExposure]
 Master = Callable[..., MaskedImage]
-SHAPE = (CCD_SIZE, CCD_SIZE)
-QUIET = DetectorSettings(noise=False, quantise=False, hot_pixels=0, bad_columns=0)
+MOSAIC = Mosaic.of(Camera.read("simulated"))
+CCD = MOSAIC.ccds[0]
+CCD_SIZE = 1024
+RAW_SHAPE = CCD.raw_shape
+SHAPE = CCD.shape
+QUIET = DetectorSettings(noise=False, quantise=False, hot_pixels=0, bad_columns=0, dark_electrons_per_s=0.0)
 PLAIN = DetectorSettings(
-    bias_structure_adu=0.0, pixel_response=0.0, vignetting=0.0, hot_pixels=0, bad_columns=0, overscan_slope_adu=0.0
+    bias_structure_adu=0.0,
+    pixel_response=0.0,
+    vignetting=0.0,
+    hot_pixels=0,
+    bad_columns=0,
+    overscan_slope_adu=0.0,
+    dark_electrons_per_s=0.0,
 )
+
+
+def expose(light: np.ndarray, signature: Signature, settings: DetectorSettings, rng: np.random.Generator) -> np.ndarray:
+    return expose_frame(light, CCD, signature, settings, rng, seconds=60.0).raw
 
 
 @pytest.fixture(scope="module")
 def signature() -> Signature:
-    return make_signature(QUIET, 1, 0, "r")
+    return make_signature(QUIET, 1, MOSAIC, CCD, "r")
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +53,7 @@ def light() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def masters(signature: Signature, master: Master) -> dict[str, MaskedImage]:
-    return {"bias": master(signature.bias, u.adu), "flat": master(30000 * signature.flat / gain_map(), u.adu)}
+    return {"bias": master(signature.bias, u.adu), "flat": master(30000 * signature.flat / CCD.gain_map(), u.adu)}
 
 
 def test_undoes_what_the_detector_did(
@@ -63,10 +78,10 @@ def test_a_flat_without_unit_holds_no_gains(
 
 
 def test_variance_is_that_of_repeated_exposures(make_raw: MakeRaw, master: Master) -> None:
-    signature = make_signature(PLAIN, 1, 0, "r")
+    signature = make_signature(PLAIN, 1, MOSAIC, CCD, "r")
     flat = np.ones(SHAPE)
     flat[:, 512:] = 0.5
-    seen = Signature(bias=signature.bias, flat=flat, hot=signature.hot, bad=signature.bad)
+    seen = Signature(bias=signature.bias, dark=signature.dark, flat=flat, bad=signature.bad)
     frames = [
         correct_raw(
             make_raw(expose(np.full(SHAPE, 800.0), seen, PLAIN, np.random.default_rng(seed))), flat=master(flat)
@@ -88,7 +103,7 @@ def test_variance_follows_the_stated_law(
     exposure = correct_raw(
         raw, bias=master(signature.bias, u.adu, variance=0.04), dark=dark, flat=master(signature.flat)
     )
-    counted = (light * signature.flat + 25.0 + 0.04 * gain_map() ** 2 + 0.01 * 60.0**2) / (
+    counted = (light * signature.flat + 25.0 + 0.04 * CCD.gain_map() ** 2 + 0.01 * 60.0**2) / (
         signature.flat / np.median(signature.flat)
     ) ** 2
     np.testing.assert_allclose(exposure.variance.array, counted, rtol=1e-4)
@@ -102,7 +117,7 @@ def test_a_dark_in_adu_gets_the_gains(
     raw = make_raw(expose(light, signature, QUIET, np.random.default_rng(3)))
     both = [
         correct_raw(raw, dark=master(np.full(SHAPE, 0.5), u.electron / u.s)),
-        correct_raw(raw, dark=master(0.5 / gain_map(), u.adu / u.s)),
+        correct_raw(raw, dark=master(0.5 / CCD.gain_map(), u.adu / u.s)),
     ]
     np.testing.assert_allclose(both[0].image.array, both[1].image.array, rtol=1e-6)
     with pytest.raises(BadFrameError, match="a second"):
@@ -110,7 +125,8 @@ def test_a_dark_in_adu_gets_the_gains(
 
 
 def test_the_read_noise_is_measured(make_raw: MakeRaw) -> None:
-    raw = make_raw(expose(np.full(SHAPE, 300.0), make_signature(PLAIN, 1, 0, "r"), PLAIN, np.random.default_rng(5)))
+    plain = make_signature(PLAIN, 1, MOSAIC, CCD, "r")
+    raw = make_raw(expose(np.full(SHAPE, 300.0), plain, PLAIN, np.random.default_rng(5)))
     metadata = correct_raw(raw).metadata
     for amplifier, gain in (("A", 1.5), ("B", 1.7)):
         expected = np.sqrt(5.0**2 + gain**2 / 12)

@@ -19,7 +19,15 @@ from skyloom.isr import IsrSettings
 from skyloom.repo.calibrations import certify, import_calibrations
 from skyloom.repo.ingest import ingest_raws
 from skyloom.repo.setup import initialise
-from skyloom.simulate import SkySettings, Survey, SurveySettings, VisitSettings, simulate_survey
+from skyloom.simulate import (
+    CalibrationSettings,
+    Mosaic,
+    SkySettings,
+    Survey,
+    SurveySettings,
+    VisitSettings,
+    simulate_survey,
+)
 from skyloom.simulate.signature import make_signature
 from skyloom.tasks import IsrTask
 from skyloom.tasks.failure import FrameFailure
@@ -29,6 +37,7 @@ SURVEY = SurveySettings(
     detectors=(0,),
     sky=SkySettings(stars_per_square_arcmin=1.0, galaxies_per_square_arcmin=0.0, saturated_stars=0),
     visits=VisitSettings(visits_per_band=2, sky_gradient=0.0),
+    calibrations=CalibrationSettings(biases=0, darks=0, flats=0),
 )
 OPEN = Timespan(None, None)
 
@@ -59,7 +68,7 @@ def repo(survey: Survey, camera: Camera, tmp_path_factory: pytest.TempPathFactor
         hdus[0].data[:] = 0
     with Butler.from_config(str(root), writeable=True) as butler:
         assert ingest_raws(butler, camera, survey.raw_files).ingested == 2
-        for kind in ("bias", "flat"):
+        for kind in ("bias", "dark", "flat"):
             files = [path for path in survey.master_files if path.name.startswith(kind)]
             results = import_calibrations(butler, camera, kind, files, validity=OPEN)
             assert [result.error for result in results] == [None]
@@ -108,11 +117,12 @@ def test_through_a_repository(repo: Path, survey: Survey) -> None:
     assert exposure.band == "r"
     assert exposure.detector is not None
     assert exposure.detector.id == 0
-    assert all(exposure.metadata[f"LSST ISR {kind} APPLIED"] for kind in ("BIAS", "FLAT", "DEFECTS"))
+    assert all(exposure.metadata[f"LSST ISR {kind} APPLIED"] for kind in ("BIAS", "DARK", "FLAT", "DEFECTS"))
     assert metadata["isr"]["LSST ISR FLAT APPLIED"]
     assert (exposure.bits[20:24, 10:13] & bitmask("BAD", "INTRP") == bitmask("BAD", "INTRP")).all()
     # The sky of this visit is flat, so that what is left is noise: photons, reading, and 0.1 % in the flat.
-    good = (exposure.bits == 0) & ~make_signature(SURVEY.detector, SURVEY.seed, 0, "r").bad
+    mosaic = Mosaic.of(Camera.read("simulated"))
+    good = (exposure.bits == 0) & ~make_signature(SURVEY.detector, SURVEY.seed, mosaic, mosaic.ccds[0], "r").bad
     sky = survey.visits[0].sky_electrons
     pull = (exposure.image.array[good] - sky) / np.sqrt(exposure.variance.array[good])
     assert np.median(pull) == pytest.approx(0.0, abs=0.05)

@@ -14,6 +14,7 @@ __all__ = ["main", "skyloom"]
 
 _COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "A small simulated survey through the whole pipeline, compared with its truth."),
+    "simulate": ("simulate", "Raw frames of any described camera, with the truth."),
     "init": ("init", "Make a repository for a camera."),
     "camera": ("camera", "List the cameras; check what one understands of a raw frame."),
     "ingest": ("ingest", "Bring raw or post-ISR frames into a repository and define their visits."),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from skyloom.execute.masters import BuildRequest, Built
 
 KINDS = ("bias", "dark", "flat", "defects")
+_DEFECT_COUNTS = ("hot_pixels", "cold_pixels", "boxes", "n_frames")
 
 
 @click.command()
@@ -88,16 +89,18 @@ def show(built: Built) -> None:
         click.echo(f"failed: {failure.name}: {failure.line}", err=True)
     for note in built.notes:
         click.echo(note, err=True)
-    sys.exit(built.exit_status)
+    if built.exit_status:
+        sys.exit(built.exit_status)
 
 
 def _figures(kind: str, figures: dict[str, object]) -> str:
     """What a master is judged by, in one line."""
     if kind == "defects":
+        counts = {name: round(float(str(figures[name]))) for name in _DEFECT_COUNTS}
         return (
-            f"{figures['hot_pixels']} hot and {figures['cold_pixels']} cold or dead pixels "
-            f"({100 * float(str(figures['defective_fraction'])):.2f} %) in {figures['boxes']} boxes, from "
-            f"{figures['n_frames']} frames"
+            f"{counts['hot_pixels']} hot and {counts['cold_pixels']} cold or dead pixels "
+            f"({100 * float(str(figures['defective_fraction'])):.2f} %) in {counts['boxes']} boxes, from "
+            f"{counts['n_frames']} frames"
         )
     frames = figures.get("frames") or ()
     shown = [f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items() if isinstance(value, float)]

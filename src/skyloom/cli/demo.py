@@ -26,7 +26,8 @@ OUTPUT = "demo"
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the simulated survey.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the table at the end and nothing before.")
 def command(output: Path, processes: int, seed: int, quiet: bool) -> None:
-    """Simulate five visits of four CCDs, run the pipeline on the raw frames, and compare with the truth.
+    """Simulate five visits of four CCDs with their calibration frames, run the pipeline from the raw frames to the
+    coadd, and compare with the truth.
 
     The folder receives the raw frames, the repository and index.html: the table, the coadd, one calibrated frame and
     plots. The same command again goes on where the last one was stopped.
@@ -45,26 +46,31 @@ def command(output: Path, processes: int, seed: int, quiet: bool) -> None:
 
 
 def _simulate(output: Path, seed: int, processes: int, console: Console) -> Survey:
-    from skyloom.simulate import SurveySettings, simulate_survey
+    from skyloom.simulate import DetectorSettings, SkySettings, SurveySettings, VisitSettings, simulate_survey
 
-    console.print("simulating 5 visits of 4 CCDs")
-    return simulate_survey(output / "sky", SurveySettings(seed=seed), workers=processes)
+    console.print("simulating 5 visits of 4 CCDs, and their calibration frames")
+    settings = SurveySettings(
+        seed=seed,
+        sky=SkySettings(proper_motion_mas_yr=5.0, asteroids=3),
+        visits=VisitSettings(cloud_mag=0.1, trails=0.4),
+        detector=DetectorSettings(cosmic_rays=0.05, bleed_level=1.02),
+    )
+    return simulate_survey(output / "sky", settings, workers=processes)
 
 
 def _commands(output: Path, survey: Survey, processes: int, quiet: bool) -> list[list[str]]:
     """What a user would type, command by command."""
-    repo, calibs = str(output / "repo"), output / "sky" / "calibs"
-    masters = {kind: [str(path) for path in sorted(calibs.glob(f"{kind}_*.fits"))] for kind in ("bias", "flat")}
+    repo, jobs = str(output / "repo"), ["-j", str(processes)]
+    silence = ["--quiet"] if quiet else []
     magnitudes = [part for band in ("g", "r", "i") for part in ("--mag", f"{band}=mag_{band}")]
-    refcat = ["--name", "truth", "--system", "ab", "--epoch", "2026.0", *magnitudes, "--replace"]
+    epoch = ["--epoch", f"{survey.settings.sky.epoch:.1f}"]
+    refcat = ["--name", "truth", "--system", "ab", *epoch, *magnitudes, "--replace"]
     return [
         ["init", repo, "--camera", "simulated"],
-        ["ingest", repo, str(output / "sky" / "raw"), "-j", str(processes)],
-        ["calibs", "import", repo, "bias", *masters["bias"], "--replace"],
-        ["calibs", "import", repo, "flat", *masters["flat"], "--replace"],
-        ["calibs", "defects", repo, "--replace"],
+        ["ingest", repo, str(output / "sky" / "raw"), *jobs],
+        ["calibs", "build", repo, *jobs, *silence],
         ["refcat", "import", repo, str(survey.reference_file), *refcat],
-        ["run", "drp", repo, "-o", OUTPUT, "-j", str(processes), *(["--quiet"] if quiet else [])],
+        ["run", "drp", repo, "-o", OUTPUT, *jobs, *silence],
     ]
 
 
@@ -91,7 +97,7 @@ def _report(output: Path, survey: Survey) -> bool:
     from skyloom.report.page import write_page
     from skyloom.report.survey import survey_page
 
-    page, passed = survey_page(output / "repo", OUTPUT, survey.sky, len(survey.raw_files), survey.settings.bands[0])
+    page, passed = survey_page(output / "repo", OUTPUT, survey)
     write_page(page, output / "index.html")
     for table in page.tables[:1]:
         _print_table(Console(highlight=False), table.columns, table.rows)

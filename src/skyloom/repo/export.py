@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from lsst.daf.butler import Butler, DatasetRef, MissingDatasetTypeError
 from lsst.images import Image, MaskedImage
 
 from skyloom.errors import RepositoryError
+from skyloom.files import write_beside
 
 from .plain_fits import image_hdus, masked_image_hdus, table_hdus
 
@@ -84,7 +84,7 @@ def write_plain(dataset: Any, stem: Path, data_id: dict[str, Any], file_format: 
     path = stem.with_name(f"{stem.name}.{file_format}")
     match dataset, file_format:
         case Table(), "csv":
-            return _write_beside(path, lambda part: _write_csv(dataset, part))
+            return write_beside(path, lambda part: _write_csv(dataset, part))
         case Table(), "fits":
             hdus = table_hdus(dataset)
         case MaskedImage(), "fits":
@@ -100,7 +100,7 @@ def write_plain(dataset: Any, stem: Path, data_id: dict[str, Any], file_format: 
 
 
 def _write_hdus(path: Path, hdus: fits.HDUList) -> Path:
-    return _write_beside(path, lambda part: hdus.writeto(part, overwrite=True, checksum=True))
+    return write_beside(path, lambda part: hdus.writeto(part, overwrite=True, checksum=True))
 
 
 def _write_csv(table: Table, path: Path) -> None:
@@ -108,17 +108,6 @@ def _write_csv(table: Table, path: Path) -> None:
     plain = table.copy()
     plain.meta = {}
     plain.write(path, format="ascii.ecsv", delimiter=",", overwrite=True)
-
-
-def _write_beside(path: Path, write: Callable[[Path], None]) -> Path:
-    """Write to another name in the same folder, then rename."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        write(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
 
 
 def _key(ref: DatasetRef) -> tuple[Any, ...]:

@@ -10,12 +10,15 @@ from astropy.table import Table, vstack
 from skyloom.detection import DetectionSettings, detect_sources
 from skyloom.images import Exposure, bitmask
 from skyloom.measurement import measure_sources
+from skyloom.psf import psf_stamps
 
 from .truth import compare_frame, isolated_stars, robust_rms
 
-__all__ = ["CoaddAgreement", "compare_coadd"]
+__all__ = ["CoaddAgreement", "compare_coadd", "empty_fluxes"]
 
 _BRIGHT = DetectionSettings(threshold=50.0)
+_CORE = 7
+"""Half width of the PSF that empty places are measured with, pixels."""
 _NOT_SKY = ("DETECTED", "DETECTED_NEGATIVE", "NO_DATA", "BAD", "SAT", "EDGE")
 
 
@@ -25,6 +28,8 @@ class CoaddAgreement:
 
     noise_ratio: float
     """Measured noise of the sky pixels, in units of what the variance plane says."""
+    depth_ratio: float
+    """Noise of PSF fluxes at empty places, in units of what the true skies and zero points of the visits allow."""
     n_stars: int
     flux_mmag: float
     """Median of measured minus true magnitude of bright stars, with the coadd's PSF."""
@@ -32,17 +37,23 @@ class CoaddAgreement:
     """Robust rms of position differences, a coordinate."""
 
 
-def compare_coadd(patches: list[Exposure], sky: Table, band: str) -> CoaddAgreement:
+def compare_coadd(
+    patches: list[Exposure], counts: list[np.ndarray], sky: Table, band: str, pixel_noise_njy: float
+) -> CoaddAgreement:
     """Detect and measure on the patches of a coadd, and compare with the true sky.
 
     Parameters
     ----------
     patches
         Coadds with their PSF; their detection planes are made anew.
+    counts
+        Number of inputs of each pixel of the patches.
     sky
         True sources, see `isolated_stars`.
     band
         Band of the coadd.
+    pixel_noise_njy
+        Noise of a pixel that the visits together allow, where all of them look on.
 
     Raises
     ------
@@ -52,24 +63,66 @@ def compare_coadd(patches: list[Exposure], sky: Table, band: str) -> CoaddAgreem
     if not patches:
         raise ValueError("No patch to compare with the truth.")
     truth = isolated_stars(sky, band)
-    ratios, matched = [], []
-    for patch in patches:
+    ratios, depths, matched = [], [], []
+    all_inputs = max(int(count.max()) for count in counts)
+    for patch, count in zip(patches, counts, strict=True):
         if not np.isfinite(patch.image.array).any():
             continue
         # The noise wants every source masked; only the bright ones, which are compared, are worth measuring.
         detect_sources(patch)
         ratios.append(_noise_ratios(patch))
+        depths.append(empty_fluxes(patch, count == all_inputs) / pixel_noise_njy)
         sources = measure_sources(patch, detect_sources(patch, settings=_BRIGHT))
         matched.append(compare_frame(_as_calibrated(sources), truth, band, visit=0, detector=0)[1])
     if not sum(len(stars) for stars in matched):
         raise ValueError("The coadd has no bright, isolated star to compare with the truth.")
-    stars, noise = vstack(matched), np.concatenate(ratios)
+    stars, noise, depth = vstack(matched), np.concatenate(ratios), np.concatenate(depths)
     return CoaddAgreement(
-        noise_ratio=float(1.4826 * np.median(np.abs(noise - np.median(noise)))),
+        noise_ratio=_scatter(noise),
+        depth_ratio=_scatter(depth),
         n_stars=len(stars),
         flux_mmag=1e3 * float(np.median(stars["dmag"])),
         astrometry_mas=robust_rms(np.concatenate([stars["dra_mas"], stars["ddec_mas"]])),
     )
+
+
+def _scatter(values: np.ndarray) -> float:
+    """Standard deviation by the median absolute deviation; NaN without values."""
+    return float(1.4826 * np.median(np.abs(values - np.median(values)))) if values.size else float("nan")
+
+
+def empty_fluxes(patch: Exposure, wanted: np.ndarray) -> np.ndarray:
+    """PSF fluxes at a grid of places without a source, times the square root of the sum of the squared PSF.
+
+    For white noise of one unit a pixel their scatter is one.  The noise of a coadd's pixels alone would not tell its
+    depth, for resampling moves some of it to larger scales.
+
+    Parameters
+    ----------
+    patch
+        Coadd with its PSF.
+    wanted
+        Bool ``[y, x]``: pixels to look at.
+    """
+    if patch.psf is None:
+        return np.empty(0)
+    empty = wanted & ((patch.bits & bitmask(*_NOT_SKY)) == 0) & np.isfinite(patch.image.array)
+    y0, x0 = patch.bbox.y.start, patch.bbox.x.start
+    rows, columns = empty.shape
+    middle = np.array([x0 + columns / 2.0]), np.array([y0 + rows / 2.0])
+    stamps, _, _ = psf_stamps(patch.psf, *middle)
+    cut = max(stamps.shape[1] // 2 - _CORE, 0)
+    psf = stamps[0, cut : stamps.shape[1] - cut, cut : stamps.shape[2] - cut]
+    if not np.isfinite(psf).all():
+        return np.empty(0)
+    half = psf.shape[0] // 2
+    fluxes = []
+    for y in range(half, rows - half, psf.shape[0]):
+        for x in range(half, columns - half, psf.shape[0]):
+            part = slice(y - half, y + half + 1), slice(x - half, x + half + 1)
+            if empty[part].all():
+                fluxes.append(np.sum(psf * patch.image.array[part]) / np.sqrt(np.sum(psf**2)))
+    return np.asarray(fluxes)
 
 
 def _noise_ratios(patch: Exposure) -> np.ndarray:

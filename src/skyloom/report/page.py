@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from skyloom.files import write_beside
 
 __all__ = ["Page", "PageFigure", "PageTable", "write_page"]
 
@@ -44,6 +45,4 @@ def write_page(page: Page, path: Path) -> None:
         loader=PackageLoader("skyloom.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     text = environment.get_template("page.html.j2").render(page=page)
-    beside = path.with_name(path.name + ".partial")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)  # noqa: PTH105
+    write_beside(path, lambda part: part.write_text(text, encoding="utf-8"))

@@ -1,93 +1,256 @@
-"""Write the FITS files of a survey: raw frames and calibration masters, with the camera's keywords."""
+"""Draw the frames of a survey and write them: raw frames of the sky, calibration frames, ready-made masters."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.io import fits
+from astropy.time import TimeDelta
 
+from skyloom.files import write_beside
+
+from .headers import Exposure, check_header, exposure_id_of, make_header
+from .passers import draw_asteroids, draw_trails
+from .readout import RawFrame, expose
 from .scene import draw_sky, draw_sources
-from .signature import expose, gain_map, make_signature
+from .signature import draw_fringes, make_signature
+from .sky import sky_at
+from .visits import FIRST_NIGHT, Visit
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
+    from .mosaic import Ccd, Mosaic
     from .settings import SurveySettings
-    from .visits import Visit
 
-__all__ = ["raw_file_name", "simulate_raw", "write_masters", "write_raw"]
+__all__ = [
+    "MASK_BITS",
+    "CalibrationFrame",
+    "Scene",
+    "calibration_frames",
+    "numbered",
+    "simulate_raw",
+    "write_calibrations",
+    "write_masters",
+    "write_science",
+]
 
-INSTRUMENT = "simulated"
-_STREAM_FRAME, _STREAM_MASTER = 401, 402
-_FLAT_LEVEL_ELECTRONS = 30000.0
-
-
-def raw_file_name(visit: int, detector: int) -> str:
-    """Name of the file of one raw frame."""
-    return f"sim_{visit:06d}_{detector}.fits"
-
-
-def simulate_raw(settings: SurveySettings, sky: Table, visit: Visit, detector: int) -> np.ndarray:
-    """Pixels (ADU, ``[y, x]``) of one raw frame; they depend on seed, visit and detector alone."""
-    rng = np.random.default_rng([settings.seed, _STREAM_FRAME, visit.visit, detector])
-    light = draw_sky(visit, detector)
-    draw_sources(visit, settings.visits.moffat_beta, detector, sky, light)
-    np.maximum(light, 0.0, out=light)
-    signature = make_signature(settings.detector, settings.seed, detector, visit.band)
-    return expose(light, signature, settings.detector, rng)
+_STREAM_FRAME, _STREAM_MASTER, _STREAM_CALIBRATION = 401, 402, 403
+_AFTERNOON = FIRST_NIGHT - TimeDelta(0.5, format="jd")
+_READY_MADE_FLAT_ELECTRONS = 30000.0
+_FIRST_NUMBERS = {"bias": 100001, "dark": 200001, "flat": 300001}
+MASK_BITS = {"COSMIC": 1, "FULLWELL": 2, "TRAIL": 4, "ASTEROID": 8}
+"""Bits of the masks of truth."""
 
 
-def write_raw(directory: Path, settings: SurveySettings, sky: Table, visit: Visit, detector: int) -> Path:
-    """Simulate one raw frame and write it as ``sim_<visit>_<detector>.fits``."""
-    path = directory / raw_file_name(visit.visit, detector)
-    header = _header(detector, "science", visit.band)
-    header["EXPNUM"] = (visit.visit, "Exposure number")
-    header["EXPTIME"] = (visit.exposure_time_s, "[s]")
-    header["DATE-OBS"] = (visit.date_obs, "Start of the exposure")
-    header["TIMESYS"] = "UTC"
-    header["RA"] = (visit.header_ra_deg, "[deg] Boresight, ICRS")
-    header["DEC"] = (visit.header_dec_deg, "[deg] Boresight, ICRS")
-    header["ROTANG"] = (visit.header_rotation_deg, "[deg] Position angle of the focal plane's +y")
-    header["AIRMASS"] = visit.airmass
-    header["OBJECT"] = "simulated field"
-    header["BUNIT"] = "adu"
-    _write(path, simulate_raw(settings, sky, visit, detector), header)
-    return path
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scene:
+    """Everything that the frames of a survey are drawn from."""
+
+    settings: SurveySettings
+    mosaic: Mosaic
+    sky: Table
+    trails: Table
+    asteroids: Table
 
 
-def write_masters(directory: Path, settings: SurveySettings, detector: int) -> list[Path]:
-    """Write the trimmed masters of one CCD in ADU: ``bias_<detector>.fits`` and a ``flat_<band>_<detector>.fits`` a
-    band.  A flat is a lamp exposure with overscan and bias taken off: it still holds the gains.
+@dataclass(frozen=True, kw_only=True)
+class CalibrationFrame:
+    """One exposure of the afternoon."""
+
+    number: int
+    kind: str
+    band: str | None
+    seconds: float
+    begin: str
+    electrons: float = 0.0
+    """Level of the lamp."""
+
+
+def numbered(visits: list[Visit], scene: Scene) -> list[Visit]:
+    """The visits under the ids that the camera gives them, for they may follow from the date."""
+    ccd = next(iter(scene.mosaic.ccds.values()))
+    camera = scene.mosaic.camera
+    return [replace(visit, visit=exposure_id_of(camera, _science_header(scene, visit, ccd))) for visit in visits]
+
+
+def calibration_frames(settings: SurveySettings, mosaic: Mosaic) -> list[CalibrationFrame]:
+    """The calibration exposures of a survey: biases, darks, and flats band by band.
+
+    None for a camera whose headers do not tell them from frames of the sky.
     """
-    rng = np.random.default_rng([settings.seed, _STREAM_MASTER, detector])
-    options, paths = settings.detector, []
-    for index, band in enumerate(settings.bands):
-        signature = make_signature(options, settings.seed, detector, band)
-        if index == 0:
-            noise = options.master_noise_adu * rng.standard_normal(signature.bias.shape) * options.noise
-            paths.append(directory / f"bias_{detector}.fits")
-            _write(paths[-1], (signature.bias + noise).astype(np.float32), _header(detector, "bias", None))
-        lamp = _FLAT_LEVEL_ELECTRONS * signature.flat
-        lamp *= 1.0 + options.master_flat_noise * rng.standard_normal(lamp.shape) * options.noise
-        paths.append(directory / f"flat_{band}_{detector}.fits")
-        _write(paths[-1], (lamp / gain_map()).astype(np.float32), _header(detector, "flat", band))
+    if mosaic.camera.description.header.observation_type.value is not None:
+        return []
+    options, frames = settings.calibrations, []
+    rng = np.random.default_rng([settings.seed, _STREAM_CALIBRATION])
+    plan: list[tuple[str, str | None, float]] = [("bias", None, 0.0)] * options.biases
+    plan += [("dark", None, options.dark_time_s)] * options.darks
+    plan += [("flat", band, 5.0) for band in settings.bands for _ in range(options.flats)]
+    counts = dict(_FIRST_NUMBERS)
+    for index, (kind, band, seconds) in enumerate(plan):
+        level = options.flat_electrons * (1.0 + options.lamp_scatter * rng.standard_normal())
+        begin = _AFTERNOON + TimeDelta(index * (60.0 + options.dark_time_s), format="sec")
+        frames.append(
+            CalibrationFrame(
+                number=counts[kind],
+                kind=kind,
+                band=band,
+                seconds=seconds,
+                begin=begin.isot,
+                electrons=level if kind == "flat" else 0.0,
+            )
+        )
+        counts[kind] += 1
+    return frames
+
+
+def simulate_raw(scene: Scene, visit: Visit, ccd: Ccd) -> tuple[RawFrame, np.ndarray]:
+    """One raw frame of the sky; it depends on settings, visit and detector alone.
+
+    Returns
+    -------
+    frame
+        Counts, and what disturbed the detector.
+    mask
+        uint8 ``[y, x]`` over the trimmed detector, with `MASK_BITS`.
+    """
+    settings, mosaic, beta = scene.settings, scene.mosaic, scene.settings.visits.moffat_beta
+    rng = np.random.default_rng([settings.seed, _STREAM_FRAME, visit.visit, ccd.id])
+    signature = make_signature(settings.detector, settings.seed, mosaic, ccd, visit.band)
+    light = draw_sky(visit, mosaic, ccd)
+    if settings.visits.fringe_amplitude:
+        light *= 1.0 + settings.visits.fringe_amplitude * draw_fringes(settings.seed, ccd, visit.band)
+    draw_sources(visit, beta, mosaic, ccd, sky_at(scene.sky, settings.sky.epoch, visit.middle.jyear), light)
+    trail = draw_trails(visit, mosaic, ccd, scene.trails, light)
+    bodies = np.zeros_like(light)
+    draw_asteroids(visit, beta, mosaic, ccd, scene.asteroids, bodies)
+    light += bodies
+    np.maximum(light, 0.0, out=light)
+    frame = expose(light, ccd, signature, settings.detector, rng, seconds=visit.exposure_time_s)
+    mask = np.zeros(ccd.shape, np.uint8)
+    asteroid = bodies > np.sqrt(visit.sky_electrons)
+    for name, where in zip(MASK_BITS, (frame.cosmic_rays, frame.full, trail, asteroid), strict=True):
+        mask[where] |= MASK_BITS[name]
+    return frame, mask
+
+
+def write_science(folder: Path, scene: Scene, visit: Visit, detectors: tuple[int, ...]) -> Path:
+    """Simulate the frames of a visit that share a file, and write it to the survey's ``raw``.
+
+    Where the survey wants masks of truth, they go to ``truth/masks`` under the same name.
+    """
+    parts, masks = [], []
+    for number in detectors:
+        ccd = scene.mosaic.ccds[number]
+        frame, mask = simulate_raw(scene, visit, ccd)
+        parts.append((ccd, frame.raw, _science_header(scene, visit, ccd)))
+        masks.append(mask)
+    path = folder / "raw" / _file_name("sim", visit.visit, scene.mosaic, detectors)
+    if scene.settings.truth_masks:
+        hdus = [fits.CompImageHDU(mask, fits.Header(MASK_BITS)) for mask in masks]
+        _write(folder / "truth" / "masks" / path.name, fits.HDUList([fits.PrimaryHDU(), *hdus]))
+    return _write(path, _hdus(parts))
+
+
+def write_calibrations(
+    folder: Path, scene: Scene, frames: list[CalibrationFrame], detectors: tuple[int, ...]
+) -> list[Path]:
+    """Simulate calibration exposures of one band, for detectors that share files, to the survey's ``raw``."""
+    settings, paths = scene.settings, []
+    band = frames[0].band or settings.bands[0]
+    ccds = [scene.mosaic.ccds[number] for number in detectors]
+    signatures = [make_signature(settings.detector, settings.seed, scene.mosaic, ccd, band) for ccd in ccds]
+    for frame in frames:
+        parts = []
+        for ccd, signature in zip(ccds, signatures, strict=True):
+            rng = np.random.default_rng([settings.seed, _STREAM_CALIBRATION, frame.number, ccd.id])
+            light = np.full(ccd.shape, frame.electrons)
+            exposed = expose(light, ccd, signature, settings.detector, rng, seconds=frame.seconds)
+            parts.append((ccd, exposed.raw, _calibration_header(scene, frame, ccd)))
+        name = _file_name(frame.kind, frame.number, scene.mosaic, detectors)
+        paths.append(_write(folder / "raw" / name, _hdus(parts)))
     return paths
 
 
-def _header(detector: int, image_type: str, band: str | None) -> fits.Header:
-    header = fits.Header()
-    header["INSTRUME"] = INSTRUMENT
-    header["DETNUM"] = detector
-    header["IMGTYPE"] = image_type
-    if band is not None:
-        header["FILTER"] = band
-    if image_type != "science":
-        header["BUNIT"] = "adu"
-        header["DATE-OBS"] = ("2026-01-14T12:00:00", "Afternoon before the first night")
+def write_masters(folder: Path, scene: Scene, detector: int) -> list[Path]:
+    """Write the ready-made masters of one detector to the survey's ``masters``, trimmed, in ADU.
+
+    ``bias_<detector>.fits``, ``dark_<detector>.fits`` (ADU a second) and a ``flat_<band>_<detector>.fits`` a band: a
+    lamp exposure with overscan and bias taken off, which still holds the gains.
+    """
+    settings, options, ccd = scene.settings, scene.settings.detector, scene.mosaic.ccds[detector]
+    rng = np.random.default_rng([settings.seed, _STREAM_MASTER, detector])
+    gains, paths = ccd.gain_map(), []
+    for index, band in enumerate(settings.bands):
+        signature = make_signature(options, settings.seed, scene.mosaic, ccd, band)
+        if index == 0:
+            noise = options.master_noise_adu * rng.standard_normal(ccd.shape) * options.noise
+            planes = {"bias": (signature.bias + noise, "adu"), "dark": (signature.dark / gains, "adu/s")}
+            for kind, (pixels, unit) in planes.items():
+                header = _master_header(scene, ccd, kind, None, unit)
+                paths.append(_write_master(folder, f"{kind}_{detector}", pixels, header))
+        lamp = _READY_MADE_FLAT_ELECTRONS * signature.flat
+        lamp *= 1.0 + options.master_flat_noise * rng.standard_normal(lamp.shape) * options.noise
+        header = _master_header(scene, ccd, "flat", band, "adu")
+        paths.append(_write_master(folder, f"flat_{band}_{detector}", lamp / gains, header))
+    return paths
+
+
+def _calibration_header(scene: Scene, frame: CalibrationFrame, ccd: Ccd) -> fits.Header:
+    told = Exposure(
+        number=frame.number, observation_type=frame.kind, begin=frame.begin, seconds=frame.seconds, band=frame.band
+    )
+    return check_header(scene.mosaic.camera, make_header(told, scene.mosaic, ccd, scene.settings.cards))
+
+
+def _science_header(scene: Scene, visit: Visit, ccd: Ccd) -> fits.Header:
+    told = Exposure(
+        number=visit.visit,
+        observation_type="science",
+        begin=visit.date_obs,
+        seconds=visit.exposure_time_s,
+        band=visit.band,
+        ra_deg=visit.header_ra_deg,
+        dec_deg=visit.header_dec_deg,
+        position_angle_deg=visit.header_rotation_deg,
+        airmass=visit.airmass,
+    )
+    return check_header(scene.mosaic.camera, make_header(told, scene.mosaic, ccd, scene.settings.cards))
+
+
+def _master_header(scene: Scene, ccd: Ccd, kind: str, band: str | None, unit: str) -> fits.Header:
+    band = band or scene.settings.bands[0]  # a camera may not be able to tell a bias from the rest
+    told = Exposure(number=0, observation_type=kind, begin=_AFTERNOON.isot, seconds=0.0, band=band)
+    header = make_header(told, scene.mosaic, ccd, scene.settings.cards)
+    header["BUNIT"] = unit
     return header
 
 
-def _write(path: Path, pixels: np.ndarray, header: fits.Header) -> None:
-    fits.PrimaryHDU(pixels, header).writeto(path, overwrite=True)
+def _write_master(folder: Path, name: str, pixels: np.ndarray, header: fits.Header) -> Path:
+    hdus = fits.HDUList([fits.PrimaryHDU(pixels.astype(np.float32), header)])
+    return _write(folder / "masters" / f"{name}.fits", hdus)
+
+
+def _file_name(kind: str, number: int, mosaic: Mosaic, detectors: tuple[int, ...]) -> str:
+    alone = all(mosaic.ccds[one].hdu is None for one in detectors)
+    return f"{kind}_{number:06d}_{detectors[0]}.fits" if alone else f"{kind}_{number:06d}.fits"
+
+
+def _hdus(parts: list[tuple[Ccd, np.ndarray, fits.Header]]) -> fits.HDUList:
+    """One detector in the primary HDU, or each in the HDU that the camera expects."""
+    if len(parts) == 1 and parts[0][0].hdu is None:
+        return fits.HDUList([fits.PrimaryHDU(parts[0][1], parts[0][2])])
+    hdus = fits.HDUList([fits.PrimaryHDU(header=parts[0][2])])
+    for ccd, pixels, header in sorted(parts, key=lambda part: part[0].hdu if isinstance(part[0].hdu, int) else 0):
+        name = ccd.hdu if isinstance(ccd.hdu, str) else None
+        while isinstance(ccd.hdu, int) and len(hdus) < ccd.hdu:
+            hdus.append(fits.ImageHDU())
+        hdus.append(fits.ImageHDU(pixels, header, name=name))
+    return hdus
+
+
+def _write(path: Path, hdus: fits.HDUList) -> Path:
+    return write_beside(path, hdus.writeto)

@@ -1,4 +1,4 @@
-"""What a detector does to the light that falls on it: flat field, defects, bias, overscan, noise, counts."""
+"""What a detector always adds or takes: bias structure, dark current, flat field, fringes, defects."""
 
 from __future__ import annotations
 
@@ -7,112 +7,82 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .camera import AMPLIFIERS, CCD_SIZE, CORNER_RADIUS, RAW_SHAPE, READ_NOISE, pixel_to_focal_plane
-
 if TYPE_CHECKING:
+    from .mosaic import Ccd, Mosaic
     from .settings import DetectorSettings
 
-__all__ = ["Signature", "expose", "gain_map", "make_signature"]
+__all__ = ["Signature", "draw_fringes", "make_signature"]
 
-_STREAM_SIGNATURE, _STREAM_FLAT = 301, 302
-_ADC_MAXIMUM = 65535
+_STREAM_SIGNATURE, _STREAM_FLAT, _STREAM_FRINGES = 301, 302, 303
+_DEAD_RESPONSE = 0.02
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Signature:
-    """The fixed properties of one CCD; arrays are float64 ``[y, x]`` over the trimmed pixels."""
+    """The fixed properties of one detector; arrays are float64 ``[y, x]`` over the trimmed pixels."""
 
     bias: np.ndarray
     """Two-dimensional bias above the overscan level (ADU)."""
+    dark: np.ndarray
+    """Electrons a second, hot pixels included."""
     flat: np.ndarray
     """Relative response, with a median of one over the good pixels."""
-    hot: np.ndarray
-    """Electrons that hot pixels add in one exposure."""
     bad: np.ndarray
     """Bool: hot pixels and dead columns."""
 
 
-def make_signature(settings: DetectorSettings, seed: int, detector: int, band: str) -> Signature:
-    """Draw the fixed properties of a CCD; bias and defects are the same in every band."""
-    rng = np.random.default_rng([seed, _STREAM_SIGNATURE, detector])
-    y, x = np.mgrid[:CCD_SIZE, :CCD_SIZE].astype(np.float64)
+def make_signature(settings: DetectorSettings, seed: int, mosaic: Mosaic, ccd: Ccd, band: str) -> Signature:
+    """Draw the fixed properties of a detector; bias, dark and defects are the same in every band."""
+    rng = np.random.default_rng([seed, _STREAM_SIGNATURE, ccd.id])
+    rows, columns = ccd.shape
+    y, x = np.mgrid[:rows, :columns].astype(np.float64)
     phase = 2 * np.pi * rng.random(2)
     bias = settings.bias_structure_adu * (
-        np.sin(2 * np.pi * x / CCD_SIZE + phase[0]) * np.cos(2 * np.pi * y / CCD_SIZE + phase[1])
-        + 0.3 * rng.standard_normal((1, CCD_SIZE))
+        np.sin(2 * np.pi * x / columns + phase[0]) * np.cos(2 * np.pi * y / rows + phase[1])
+        + 0.3 * rng.standard_normal((1, columns))
     )
-    hot, dead = _draw_defects(settings, rng)
-    flat = _draw_flat(settings, seed, detector, band, x, y)
-    flat[dead] *= 0.02
+    hot, dead = _draw_defects(settings, ccd, rng)
+    dark = settings.dark_electrons_per_s * (0.75 + 0.5 * y / rows) + hot
+    flat = _draw_flat(settings, seed, mosaic, ccd, band)
+    flat[dead] *= _DEAD_RESPONSE
     flat /= np.median(flat[~dead])
-    return Signature(bias=bias, flat=flat, hot=hot, bad=dead | (hot > 0))
+    return Signature(bias=bias, dark=dark, flat=flat, bad=dead | (hot > 0))
 
 
-def expose(light: np.ndarray, signature: Signature, settings: DetectorSettings, rng: np.random.Generator) -> np.ndarray:
-    """Turn the light on a CCD into a raw frame.
-
-    Parameters
-    ----------
-    light
-        Expected electrons ``[y, x]`` over the trimmed pixels, where the flat field is one.
-    signature, settings
-        The detector.
-    rng
-        Source of the overscan levels and of the noise.
-
-    Returns
-    -------
-    raw
-        ADU ``[y, x]`` over the raw frame: uint16, or float32 where the settings do not quantise.
-    """
-    level, slope = settings.overscan_level_adu, settings.overscan_slope_adu
-    levels = level + settings.overscan_scatter_adu * rng.standard_normal(len(AMPLIFIERS))
-    electrons = light * signature.flat + signature.hot
-    if settings.noise:
-        electrons = rng.poisson(electrons).astype(np.float64)
-    raw = np.zeros(RAW_SHAPE)
-    for amplifier in AMPLIFIERS:
-        raw[:CCD_SIZE, amplifier.raw_data] = (
-            electrons[:, amplifier.data] / amplifier.gain + signature.bias[:, amplifier.data]
-        )
-    rows = np.linspace(0.0, slope, RAW_SHAPE[0])[:, None]
-    for amplifier, pedestal in zip(AMPLIFIERS, levels, strict=True):
-        noise = rng.standard_normal((RAW_SHAPE[0], RAW_SHAPE[1])) if settings.noise else np.zeros(RAW_SHAPE)
-        for part in (amplifier.raw_data, amplifier.raw_overscan):
-            raw[:, part] += pedestal + rows + noise[:, part] * READ_NOISE / amplifier.gain
-    if not settings.quantise:
-        return raw.astype(np.float32)
-    return np.clip(np.rint(raw), 0, _ADC_MAXIMUM).astype(np.uint16)
-
-
-def gain_map() -> np.ndarray:
-    """Electrons an ADU of every trimmed pixel, float64 ``[y, x]``."""
-    gains = np.empty((CCD_SIZE, CCD_SIZE))
-    for amplifier in AMPLIFIERS:
-        gains[:, amplifier.data] = amplifier.gain
-    return gains
-
-
-def _draw_flat(
-    settings: DetectorSettings, seed: int, detector: int, band: str, x: np.ndarray, y: np.ndarray
-) -> np.ndarray:
+def _draw_flat(settings: DetectorSettings, seed: int, mosaic: Mosaic, ccd: Ccd, band: str) -> np.ndarray:
     """Vignetting over the focal plane, and the response of each pixel."""
-    rng = np.random.default_rng([seed, _STREAM_FLAT, detector, *band.encode()])
-    u, v = pixel_to_focal_plane(detector, x, y)
-    vignetting = 1.0 - settings.vignetting * (u * u + v * v) / CORNER_RADIUS**2
-    return np.asarray(vignetting * (1.0 + settings.pixel_response * rng.standard_normal(x.shape)))
+    rng = np.random.default_rng([seed, _STREAM_FLAT, ccd.id, *band.encode()])
+    u, v = ccd.grid()
+    vignetting = 1.0 - settings.vignetting * (u * u + v * v) / mosaic.radius**2
+    return np.asarray(vignetting * (1.0 + settings.pixel_response * rng.standard_normal(ccd.shape)))
 
 
-def _draw_defects(settings: DetectorSettings, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Hot pixels (electrons an exposure) and dead columns (bool)."""
-    hot = np.zeros((CCD_SIZE, CCD_SIZE))
-    low, high = np.log(settings.hot_pixel_electrons)
-    where = rng.integers(0, CCD_SIZE, (2, settings.hot_pixels))
-    hot[where[0], where[1]] = np.exp(rng.uniform(low, high, settings.hot_pixels))
-    dead = np.zeros((CCD_SIZE, CCD_SIZE), dtype=bool)
+def draw_fringes(seed: int, ccd: Ccd, band: str) -> np.ndarray:
+    """Pattern of the sky's fringes ``[y, x]``, between -1 and 1.
+
+    Interference in a layer whose thickness varies smoothly: lines of equal thickness, some 60 pixels apart.
+    """
+    rng = np.random.default_rng([seed, _STREAM_FRINGES, ccd.id, *band.encode()])
+    rows, columns = ccd.shape
+    y, x = np.mgrid[:rows, :columns].astype(np.float64)
+    tilt, bend = rng.uniform(-1, 1, 2), rng.uniform(-1, 1, 3)
+    thickness = (tilt[0] * x + tilt[1] * y) / 60.0 + max(rows, columns) / 60.0 * (
+        bend[0] * (x / columns) ** 2 + bend[1] * (y / rows) ** 2 + bend[2] * x * y / (rows * columns)
+    )
+    return np.asarray(np.cos(2 * np.pi * thickness))
+
+
+def _draw_defects(settings: DetectorSettings, ccd: Ccd, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Current of hot pixels (electrons a second) and dead columns (bool)."""
+    rows, columns = ccd.shape
+    hot = np.zeros(ccd.shape)
+    low, high = np.log(settings.hot_pixel_electrons_per_s)
+    place = rng.integers(0, rows, settings.hot_pixels), rng.integers(0, columns, settings.hot_pixels)
+    hot[place] = np.exp(rng.uniform(low, high, settings.hot_pixels))
+    dead = np.zeros(ccd.shape, dtype=bool)
     for column, first in zip(
-        rng.integers(5, CCD_SIZE - 5, settings.bad_columns),
-        rng.integers(0, CCD_SIZE // 2, settings.bad_columns),
+        rng.integers(5, columns - 5, settings.bad_columns),
+        rng.integers(0, rows // 2, settings.bad_columns),
         strict=True,
     ):
         dead[first:, column] = True

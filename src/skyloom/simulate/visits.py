@@ -12,12 +12,14 @@ from astropy.time import Time, TimeDelta
 from .projection import TrueProjection
 
 if TYPE_CHECKING:
+    from .mosaic import Mosaic
     from .settings import SurveySettings
 
-__all__ = ["Visit", "make_visits", "visit_table"]
+__all__ = ["FIRST_NIGHT", "Visit", "make_visits", "visit_table"]
 
 _STREAM_VISIT = 201
-_FIRST_NIGHT = Time("2026-01-15T04:00:00", scale="utc")
+FIRST_NIGHT = Time("2026-01-15T04:00:00", scale="utc")
+"""Start of the first exposure of the sky."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,11 @@ class Visit:
     header_rotation_deg: float
     distortion_pixels: float
     zero_point_mag: float
-    """AB magnitude of one electron where the flat field is one."""
+    """AB magnitude of one electron where the flat field is one and the sky is clear."""
+    cloud_mag: float
+    """Extinction by clouds at the centre of the field."""
+    cloud_gradient: tuple[float, float]
+    """Relative change of the transparency over the half width of the focal plane, along its x and y."""
     seeing_arcsec: float
     seeing_gradient: tuple[float, float]
     """Relative change of the FWHM over the half width of the focal plane, along its x and y."""
@@ -49,16 +55,26 @@ class Visit:
     """Relative change of the sky over the half width of the focal plane, along its x and y."""
     airmass: float
 
+    def projection(self, mosaic: Mosaic) -> TrueProjection:
+        """The true mapping between sky and focal plane."""
+        return TrueProjection(
+            mosaic=mosaic,
+            ra_deg=self.ra_deg,
+            dec_deg=self.dec_deg,
+            rotation_deg=self.rotation_deg,
+            distortion_pixels=self.distortion_pixels,
+        )
+
     @property
-    def projection(self) -> TrueProjection:
-        """The true mapping between sky and pixels."""
-        return TrueProjection(self.ra_deg, self.dec_deg, self.rotation_deg, self.distortion_pixels)
+    def middle(self) -> Time:
+        """Middle of the exposure."""
+        return Time(self.date_obs, scale="utc") + TimeDelta(0.5 * self.exposure_time_s, format="sec")
 
 
-def make_visits(settings: SurveySettings) -> list[Visit]:
+def make_visits(settings: SurveySettings, mosaic: Mosaic) -> list[Visit]:
     """Draw the visits of a survey, band by band, in the order in which they are taken."""
     bands = [band for band in settings.bands for _ in range(settings.visits.visits_per_band)]
-    return [_make_visit(settings, index, band) for index, band in enumerate(bands)]
+    return [_make_visit(settings, mosaic, index, band) for index, band in enumerate(bands)]
 
 
 def visit_table(visits: list[Visit]) -> Table:
@@ -75,15 +91,19 @@ def visit_table(visits: list[Visit]) -> Table:
     return Table(rows=rows)
 
 
-def _make_visit(settings: SurveySettings, index: int, band: str) -> Visit:
+def _make_visit(settings: SurveySettings, mosaic: Mosaic, index: int, band: str) -> Visit:
     number, options = settings.visits.first_visit + index, settings.visits
     rng = np.random.default_rng([settings.seed, _STREAM_VISIT, number])
     dither_x, dither_y = _in_disc(rng, options.dither_arcsec)
     error_x, error_y = _in_disc(rng, options.pointing_error_arcsec)
     cos_dec = np.cos(np.radians(settings.dec_deg))
     ra, dec = settings.ra_deg + dither_x / cos_dec / 3600.0, settings.dec_deg + dither_y / 3600.0
-    rotation = rng.uniform(-1, 1) * options.rotation_deg
-    started = _FIRST_NIGHT + TimeDelta(index * (options.exposure_time_s + 30.0), format="sec")
+    camera_angle = mosaic.camera.description.position_angle
+    rotation = camera_angle + rng.uniform(-1, 1) * options.rotation_deg
+    told = rotation + rng.uniform(-1, 1) * options.header_rotation_error_deg
+    if mosaic.camera.description.header.rotator is None:
+        told = camera_angle
+    started = FIRST_NIGHT + TimeDelta(index * (options.exposure_time_s + 30.0), format="sec")
     return Visit(
         visit=number,
         band=band,
@@ -94,7 +114,7 @@ def _make_visit(settings: SurveySettings, index: int, band: str) -> Visit:
         rotation_deg=rotation,
         header_ra_deg=ra + error_x / cos_dec / 3600.0,
         header_dec_deg=dec + error_y / 3600.0,
-        header_rotation_deg=rotation + rng.uniform(-1, 1) * options.header_rotation_error_deg,
+        header_rotation_deg=told,
         distortion_pixels=options.distortion_pixels,
         zero_point_mag=options.zero_point_mag + options.zero_point_scatter_mag * rng.standard_normal(),
         seeing_arcsec=rng.uniform(*options.seeing_arcsec),
@@ -103,6 +123,8 @@ def _make_visit(settings: SurveySettings, index: int, band: str) -> Visit:
         sky_electrons=rng.uniform(*options.sky_electrons),
         sky_gradient=_in_disc(rng, options.sky_gradient),
         airmass=1.0 + 0.5 * rng.random(),
+        cloud_mag=options.cloud_mag * rng.random(),
+        cloud_gradient=_in_disc(rng, options.cloud_gradient),
     )
 
 
