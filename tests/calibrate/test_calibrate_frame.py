@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -150,7 +152,7 @@ def test_wrong_field_is_refused_and_keeps_what_was_measured(simulated: Simulated
 
 
 def test_field_without_references_is_refused(simulated: SimulatedFrame) -> None:
-    empty = SimulatedFrame(simulated.exposure.copy(), simulated.visit, simulated.sky, simulated.reference[:0])
+    empty = replace(simulated, exposure=simulated.exposure.copy(), reference=simulated.reference[:0])
     _failure(empty.exposure, empty, NoReferenceError)
 
 

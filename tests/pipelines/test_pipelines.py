@@ -9,7 +9,7 @@ from skyloom.pipelines import find_pipeline, load_pipeline, shipped_pipelines, s
 
 
 def test_shipped_pipelines_are_found_by_name() -> None:
-    assert shipped_pipelines() == ["drp", "drp_post_isr"]
+    assert shipped_pipelines() == ["drp", "drp_post_isr", "masters"]
     assert find_pipeline("drp").name == "drp.yaml"
 
 

@@ -48,7 +48,7 @@ def make_bias(raws: Sequence[Raw], settings: MasterSettings | None = None) -> Ma
     """
     settings = settings or MasterSettings()
     with collected("bias", raws, lambda raw: _counts(raw, settings), settings) as frames:
-        frames.leave_out_odd_levels()
+        frames.leave_out_odd_levels(lambda amplifier: amplifier.read_noise / amplifier.gain)
         frames.check()
         figures: dict[str, float] = {}
         noise = np.full(frames.stack[0].shape, np.nan, np.float32)

@@ -64,7 +64,9 @@ def make_dark(
                 if not facts.seconds > 0
             }
         )
-        frames.leave_out_odd_levels(np.array([facts.seconds for facts in frames.facts]))
+        frames.leave_out_odd_levels(
+            lambda amplifier: amplifier.read_noise, np.array([facts.seconds for facts in frames.facts])
+        )
         frames.check()
         seconds = np.array([facts.seconds for facts in frames.facts], np.float32)
         noise = NoiseModel(frames, scales=seconds)

@@ -100,11 +100,13 @@ class CalibFrames:
                     cure="Select the frames of one mode with --where.",
                 )
 
-    def leave_out_odd_levels(self, scales: np.ndarray | None = None) -> None:
+    def leave_out_odd_levels(self, noise: Callable[[AmplifierLayout], float], scales: np.ndarray | None = None) -> None:
         """Leave out frames whose level stands apart from the others': light leaked in, or they are something else.
 
         Parameters
         ----------
+        noise
+            Noise of a pixel of an amplifier, in the unit of the frames.
         scales
             What to divide the level of each frame by, ``[n]``.
         """
@@ -114,7 +116,7 @@ class CalibFrames:
             levels = np.array([np.nanmedian(frame) for frame in self.of(amplifier)]) / scale
             centre = np.median(levels)
             scatter = 1.4826 * np.median(np.abs(levels - centre))
-            tolerance = self.settings.level_tolerance * amplifier.read_noise / amplifier.gain
+            tolerance = self.settings.level_tolerance * noise(amplifier)
             limit = np.maximum(self.settings.level_deviation * scatter, tolerance / scale)
             for index in np.flatnonzero(np.abs(levels - centre) > limit):
                 odd.setdefault(
