@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .options import SIZE
+
 if TYPE_CHECKING:
     from skyloom.execute.masters import BuildRequest, Built
 
@@ -29,6 +31,7 @@ _DEFECT_COUNTS = ("hot_pixels", "cold_pixels", "boxes", "n_frames")
 @click.option("--replace", is_flag=True, help="Replace what was imported for the same detector, filter and dates.")
 @click.option("--config", "-c", "settings", multiple=True, metavar="LABEL:FIELD=VALUE", help="Change a setting.")
 @click.option("--processes", "-j", type=click.IntRange(min=1), default=1, show_default=True, help="Workers.")
+@click.option("--memory", type=SIZE, help="Ceiling for all processes together, such as 4G.  [default: none]")
 @click.option("--quiet", "-q", is_flag=True, help="Print the masters at the end and nothing before.")
 def command(
     repo: str,
@@ -41,6 +44,7 @@ def command(
     replace: bool,
     settings: tuple[str, ...],
     processes: int,
+    memory: int | None,
     quiet: bool,
 ) -> None:
     """Make bias, dark, flat and defects from the raw frames of REPO, whatever the frames allow, and certify them for a
@@ -49,6 +53,7 @@ def command(
     The same command again keeps what was made of the same frames, and makes anew what has more of them now. Frames of
     different read-out modes (gain, speed, binning) are refused. The exit status is 1 if anything could not be made.
     """
+    from skyloom.execute.limits import Limits
     from skyloom.execute.masters import BuildRequest
     from skyloom.pipelines import load_pipeline
     from skyloom.repo.calibrations import parse_validity
@@ -63,6 +68,7 @@ def command(
         pedestal_only=pedestal_only,
         replace=replace,
         processes=processes,
+        limits=Limits(memory),
     )
     show(build(request, quiet=quiet))
 

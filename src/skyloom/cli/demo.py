@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .options import SIZE
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -24,8 +26,9 @@ OUTPUT = "demo"
 )
 @click.option("-j", "--processes", type=click.IntRange(min=1), default=2, show_default=True, help="Workers.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the simulated survey.")
+@click.option("--memory", type=SIZE, help="Ceiling for all processes together, such as 1G.  [default: none]")
 @click.option("-q", "--quiet", is_flag=True, help="Print the table at the end and nothing before.")
-def command(output: Path, processes: int, seed: int, quiet: bool) -> None:
+def command(output: Path, processes: int, seed: int, memory: int | None, quiet: bool) -> None:
     """Simulate five visits of four CCDs with their calibration frames, run the pipeline from the raw frames to the
     coadd, and compare with the truth.
 
@@ -37,7 +40,7 @@ def command(output: Path, processes: int, seed: int, quiet: bool) -> None:
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
     begun = time.monotonic()
     survey = _simulate(output, seed, processes, console)
-    for arguments in _commands(output, survey, processes, quiet):
+    for arguments in _commands(output, survey, processes, memory, quiet):
         console.print(f"[bold]$ skyloom {' '.join(arguments)}[/bold]" if len(arguments) < 8 else _shortened(arguments))
         _call(arguments)
     passed = _report(output, survey)
@@ -58,9 +61,10 @@ def _simulate(output: Path, seed: int, processes: int, console: Console) -> Surv
     return simulate_survey(output / "sky", settings, workers=processes)
 
 
-def _commands(output: Path, survey: Survey, processes: int, quiet: bool) -> list[list[str]]:
+def _commands(output: Path, survey: Survey, processes: int, memory: int | None, quiet: bool) -> list[list[str]]:
     """What a user would type, command by command."""
     repo, jobs = str(output / "repo"), ["-j", str(processes)]
+    limits = [] if memory is None else ["--memory", str(memory)]
     silence = ["--quiet"] if quiet else []
     magnitudes = [part for band in ("g", "r", "i") for part in ("--mag", f"{band}=mag_{band}")]
     epoch = ["--epoch", f"{survey.settings.sky.epoch:.1f}"]
@@ -68,9 +72,9 @@ def _commands(output: Path, survey: Survey, processes: int, quiet: bool) -> list
     return [
         ["init", repo, "--camera", "simulated"],
         ["ingest", repo, str(output / "sky" / "raw"), *jobs],
-        ["calibs", "build", repo, *jobs, *silence],
+        ["calibs", "build", repo, *jobs, *limits, *silence],
         ["refcat", "import", repo, str(survey.reference_file), *refcat],
-        ["run", "drp", repo, "-o", OUTPUT, *jobs, *silence],
+        ["run", "drp", repo, "-o", OUTPUT, *jobs, *limits, *silence],
     ]
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .options import SIZE
+
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler
     from rich.console import Console
@@ -28,6 +30,15 @@ if TYPE_CHECKING:
 @click.option("--instrument", help="Whose frames.  [default: the only one of REPO]")
 @click.option("--skymap", default="", help="Sky map to use, or to make.  [default: one around the frames]")
 @click.option("--retry", is_flag=True, help="Try again what had failed or had no work.")
+@click.option("--memory", type=SIZE, help="Ceiling for all processes together, such as 4G.  [default: none]")
+@click.option("--timeout", type=click.FloatRange(min=0.0, min_open=True), help="Seconds that a quantum may take.")
+@click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="How often a quantum is tried again that ended for want of memory or time, or by the machine.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print the table at the end and nothing before.")
 @click.option("--log-file", type=click.Path(dir_okay=False), help="Write a line for each quantum to this file.")
 def command(pipeline: str, repo: str, quiet: bool, log_file: str | None, **options: Any) -> None:
@@ -69,6 +80,9 @@ def _request(
     instrument: str | None,
     skymap: str,
     retry: bool,
+    memory: int | None,
+    timeout: float | None,
+    retries: int,
 ) -> RunRequest:
     """The options as a request; what was not given is looked up."""
     import getpass
@@ -76,6 +90,7 @@ def _request(
 
     from lsst.daf.butler import Butler
 
+    from skyloom.execute.limits import Limits
     from skyloom.execute.run import RunRequest
     from skyloom.pipelines import load_pipeline, split_name
 
@@ -96,6 +111,7 @@ def _request(
         skymap=skymap,
         processes=processes,
         retry=retry,
+        limits=Limits(memory, timeout, retries),
     )
 
 

@@ -38,7 +38,7 @@ class CoaddSettings:
     """Not handed on from the samples to the coadd."""
     propagation_thresholds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({"SAT": 0.1}))
     """A plane is also set where left-out samples that have it carry more than this share of the weight."""
-    max_memory_mb: float = 512.0
+    max_memory_mb: float = 128.0
     """Memory for the stack of pixels; sets how many rows are combined at once."""
 
     def __post_init__(self) -> None:

@@ -125,9 +125,9 @@ class Journal:
         past = self.quanta[key]
         past.status, past.line, past.written = outcome.status, outcome.line, frozenset(outcome.written)
         written = [one.hex for one in outcome.written]
-        seconds = round(outcome.seconds, 3)
+        figures = {"s": round(outcome.seconds, 3), "mb": round(outcome.growth / 1e6)}
         self._write(
-            {"event": "end", "key": key, "status": outcome.status, "line": past.line, "written": written, "s": seconds}
+            {"event": "end", "key": key, "status": outcome.status, "line": past.line, "written": written, **figures}
         )
 
     def drop(self, key: Key) -> None:

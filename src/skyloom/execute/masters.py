@@ -17,6 +17,7 @@ from skyloom.repo.collections import calib_collection, defaults_collection
 from skyloom.repo.read_out_modes import check_modes
 from skyloom.repo.setup import read_camera
 
+from .limits import Limits
 from .progress import Reporter
 from .run import RunRequest, run_pipeline
 from .summary import Failure
@@ -57,6 +58,8 @@ class BuildRequest:
         Whether calibrations from elsewhere that are certified for the same dates give way.
     processes
         Number of workers.
+    limits
+        What each of the runs may take.
     """
 
     repository: str
@@ -69,6 +72,7 @@ class BuildRequest:
     pedestal_only: bool = False
     replace: bool = False
     processes: int = 1
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +185,7 @@ class _Builder:
                 where=self._where(_FRAMES[kind]),
                 steps=[kind],
                 processes=request.processes,
+                limits=request.limits,
                 retry=True,
             ),
             self._reporter,

@@ -34,6 +34,8 @@ class Outcome:
         Code of the error (see `skyloom.errors`), or the name of its class.
     reason
         One line that says why, where it did not succeed.
+    growth
+        Bytes that its worker took at most beyond what it had before.
     """
 
     status: Status
@@ -41,6 +43,7 @@ class Outcome:
     seconds: float = 0.0
     code: str = ""
     reason: str = ""
+    growth: int = 0
 
     @property
     def line(self) -> str:

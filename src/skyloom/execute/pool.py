@@ -13,6 +13,7 @@ import os
 import pickle
 import signal
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from lsst.daf.butler import Config, Quantum
 
 from skyloom.errors import SkyloomError
 
+from .budget import Budget, Running
+from .limits import Limits
+from .memory import shared_memory
 from .outcome import Outcome, WorkerDied
 from .worker import StepSetup, WorkerSetup, serve
 
@@ -40,6 +44,9 @@ _ONE_THREAD = (
 )
 _PRELOAD = ("skyloom.execute.preload",)
 _FAILED_STARTS = 3
+_WATCH_SECONDS = 0.2
+_OVERSHOOT = 1.05
+"""A quantum that runs alone may go this far beyond the ceiling for a moment."""
 
 
 @dataclass
@@ -50,6 +57,9 @@ class _Member:
     connection: Connection
     stderr: Path
     quantum: uuid.UUID | None = None
+    label: str = ""
+    began: float = 0.0
+    base: int = 0
     answered: bool = False
 
 
@@ -79,15 +89,19 @@ class WorkerPool:
         Number of workers.
     preload
         Modules that the fork server imports beforehand (those of the tasks).
+    limits
+        Memory of the run, and time of a quantum.
     """
 
-    def __init__(self, repository: str, size: int, preload: Sequence[str] = ()) -> None:
+    def __init__(self, repository: str, size: int, preload: Sequence[str] = (), limits: Limits | None = None) -> None:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([*_PRELOAD, *preload])
         with _single_threaded():
             forkserver.ensure_running()  # its imports go on while the caller builds the first graph
         self._folder = tempfile.TemporaryDirectory(prefix="skyloom-workers-")
-        self._repository, self._size = repository, size
+        self._repository, self._size, self._limits = repository, size, limits or Limits()
+        ceiling = self._limits.memory_bytes
+        self._budget = None if ceiling is None else Budget(ceiling)
         self._dimensions: Config | None = None
         self._step = b""
         self._count = self._lost_starts = 0
@@ -115,21 +129,32 @@ class WorkerPool:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 member.connection.send(("step", self._step))
 
-    @property
-    def has_room(self) -> bool:
-        """Whether a worker is idle, or may be started."""
-        return len(self._members) < self._size or any(member.quantum is None for member in self._members)
+    def has_room(self, label: str) -> bool:
+        """Whether a worker is idle, or may be started, and the memory suffices for a quantum of a task."""
+        idle = [member for member in self._members if member.quantum is None]
+        if not idle and len(self._members) >= self._size:
+            return False
+        if self._budget is None:
+            return True
+        busy = [member for member in self._members if member.quantum is not None]
+        running = [Running(one.label, one.process.pid or 0, one.base) for one in busy]
+        return self._budget.fits(label, running, fresh=not idle)
 
     def submit(self, label: str, quantum_id: uuid.UUID, quantum: Quantum) -> None:
         """Hand a quantum to an idle worker."""
         self._bury_idle()
         member = next((member for member in self._members if member.quantum is None), None) or self._start()
-        member.quantum = quantum_id
+        member.quantum, member.label, member.began = quantum_id, label, time.monotonic()
+        if self._budget is not None:
+            member.base = shared_memory(member.process.pid or 0)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its death is reported by `wait`
             member.connection.send(("quantum", label, quantum_id, pickle.dumps(quantum)))
 
     def wait(self, timeout: float | None = None) -> list[tuple[uuid.UUID, Outcome | WorkerDied]]:
         """What ended; waits until something did, or until `timeout` seconds are over.
+
+        What goes beyond the limits is ended: a quantum that takes too long; and when the memory does not suffice, idle
+        workers, then the quantum that began last.
 
         Raises
         ------
@@ -139,13 +164,69 @@ class WorkerPool:
         handles: dict[object, _Member] = {}
         for member in self._members:
             handles[member.connection] = handles[member.process.sentinel] = member
-        ready = wait(list(handles), timeout)  # type: ignore[arg-type]
+        ready, ended = self._wait(list(handles), timeout)
+        if ended:
+            return ended
         # An answer that was sent before the end of the worker counts: connections are read before sentinels.
         ended = [end for member in self._members.copy() if member.connection in ready for end in self._receive(member)]
         for member in [handles[one] for one in ready if isinstance(one, int)]:
             if member in self._members:
                 ended.extend(self._bury(member))
         return ended
+
+    def _wait(
+        self, handles: list[object], timeout: float | None
+    ) -> tuple[list[object], list[tuple[uuid.UUID, Outcome | WorkerDied]]]:
+        """The handles that are ready, or what had to be ended meanwhile."""
+        if self._budget is None and self._limits.timeout_s is None:
+            return wait(handles, timeout), []  # type: ignore[arg-type, return-value]
+        until = None if timeout is None else time.monotonic() + timeout
+        while until is None or time.monotonic() < until:
+            ready = wait(handles, _WATCH_SECONDS)  # type: ignore[arg-type]
+            if ready:
+                return ready, []  # type: ignore[return-value]
+            ended = self._end_overdue() + self._end_oversized()
+            if ended:
+                return [], ended
+        return [], []
+
+    def _end_overdue(self) -> list[tuple[uuid.UUID, Outcome | WorkerDied]]:
+        """Kill the workers whose quantum takes longer than it may."""
+        limit = self._limits.timeout_s
+        if limit is None:
+            return []
+        now = time.monotonic()
+        late = [one for one in self._members if one.quantum is not None and now - one.began > limit]
+        return [self._kill(one, WorkerDied(f"it took more than {limit:g} s", code="TIMEOUT")) for one in late]
+
+    def _end_oversized(self) -> list[tuple[uuid.UUID, Outcome | WorkerDied]]:
+        """While the run takes more than its ceiling, end idle workers, then the worker that began last."""
+        if self._budget is None or self._budget.used() <= self._budget.ceiling:
+            return []
+        idle = [one for one in self._members if one.quantum is None]
+        for member in idle:
+            member.process.kill()
+            self._bury(member)
+        busy = sorted((one for one in self._members if one.quantum is not None), key=lambda one: one.began)
+        used = self._budget.used()
+        if not busy or used <= self._budget.ceiling * (1.0 if len(busy) > 1 else _OVERSHOOT):
+            return []
+        last = busy[-1]
+        growth = max(shared_memory(last.process.pid or 0) - last.base, 0)
+        self._budget.learn(last.label, growth)
+        reason = (
+            f"the run took {used / 1e6:.0f} MB, its ceiling is {self._budget.ceiling / 1e6:.0f} MB; this quantum took "
+            f"{growth / 1e6:.0f} MB{'' if len(busy) > 1 else ' with nothing beside it: raise --memory'}"
+        )
+        return [self._kill(last, WorkerDied(reason, code="MEMORY"))]
+
+    def _kill(self, member: _Member, end: WorkerDied) -> tuple[uuid.UUID, Outcome | WorkerDied]:
+        """Kill a worker; its quantum ends so."""
+        assert member.quantum is not None
+        quantum = member.quantum
+        member.process.kill()
+        self._bury(member)
+        return quantum, end
 
     def close(self, *, kill: bool = False) -> None:
         """Stop the workers: when idle, or at once."""
@@ -193,6 +274,8 @@ class WorkerPool:
             return self._bury(member)
         if quantum_id is None:
             raise SkyloomError(f"a worker could not go on: {answer}")
+        if self._budget is not None and isinstance(answer, Outcome):
+            self._budget.learn(member.label, answer.growth)
         member.quantum, member.answered, self._lost_starts = None, True, 0
         return [(quantum_id, answer)]
 

@@ -18,6 +18,7 @@ from skyloom.errors import RepositoryError
 from .between import prepare_sky
 from .graph import Step, build_graph, split_steps, write_init_outputs
 from .journal import Journal
+from .limits import Limits
 from .pool import WorkerPool
 from .progress import Reporter, Silence
 from .register import Registrar
@@ -58,6 +59,8 @@ class RunRequest:
         Number of workers.
     retry
         Whether what failed or had no work is tried again.
+    limits
+        What the run may take.
     between
         Called before the first step on the sky: brings the regions up to date and gives the name of the sky map.
     """
@@ -73,6 +76,7 @@ class RunRequest:
     skymap: str = ""
     processes: int = 1
     retry: bool = False
+    limits: Limits = field(default_factory=Limits)
     between: Between = field(default=prepare_sky)
 
 
@@ -103,7 +107,10 @@ def run_pipeline(request: RunRequest, reporter: Reporter | None = None) -> RunSu
     try:
         steps = split_steps(request.pipeline, request.steps)
         modules = {node.task_class_name.rpartition(".")[0] for step in steps for node in step.graph.tasks.values()}
-        with _terminate_as_interrupt(), WorkerPool(request.repository, request.processes, sorted(modules)) as pool:
+        with (
+            _terminate_as_interrupt(),
+            WorkerPool(request.repository, request.processes, sorted(modules), request.limits) as pool,
+        ):
             butler = Butler.from_config(request.repository, writeable=True)
             with closing(_open_journal(butler, request, begun)) as journal:
                 summary = RunSummary(journal.run, request.output)
@@ -204,6 +211,7 @@ class _Runner:
             reporter=self._reporter,
             summary=self._summary,
             retry=request.retry,
+            retries=request.limits.retries,
         )
         self._journal.phase("work", step=step.label, totals=runner.totals(), processes=request.processes)
         self._reporter.begin(step.label, runner.totals())

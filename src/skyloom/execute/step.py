@@ -15,6 +15,7 @@ from lsst.pipe.base.graph_walker import GraphWalker
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
 from .journal import Journal, Key, Past, digest, key_of
+from .limits import TRIED_AGAIN
 from .outcome import Outcome, Status, WorkerDied
 from .pool import WorkerPool
 from .progress import Reporter
@@ -24,6 +25,9 @@ from .summary import RunSummary
 from .worker import StepSetup
 
 __all__ = ["StepRun"]
+
+type Ready = tuple[int, tuple[str, ...], uuid.UUID]
+"""A quantum after its rank: the place of its task, its data id."""
 
 _FLUSH_SECONDS = 60.0
 _FLUSH_DATASETS = 5000
@@ -44,6 +48,8 @@ class StepRun:
         The rest of the run, which outlives the step.
     retry
         Whether quanta that failed or had no work are tried again.
+    retries
+        How often a quantum is tried again at once that ended by one of `TRIED_AGAIN`.
     """
 
     def __init__(
@@ -57,7 +63,9 @@ class StepRun:
         reporter: Reporter,
         summary: RunSummary,
         retry: bool = False,
+        retries: int = 0,
     ) -> None:
+        self._retries = retries
         self._butler, self._graph, self._journal, self._registrar = butler, graph, journal, registrar
         self._pool, self._reporter, self._summary, self._retry = pool, reporter, summary, retry
         self._quanta = graph.build_execution_quanta()
@@ -67,6 +75,8 @@ class StepRun:
         self._present = self._query_present()
         self._renamed: dict[uuid.UUID, uuid.UUID] = {}
         self._active: dict[uuid.UUID, Quantum] = {}
+        self._again: list[uuid.UUID] = []
+        self._attempts: Counter[uuid.UUID] = Counter()
         self._flushed = time.monotonic()
 
     def execute(self) -> None:
@@ -96,26 +106,40 @@ class StepRun:
 
     def _walk(self) -> None:
         walker: GraphWalker[uuid.UUID] = GraphWalker(self._graph.quantum_only_xgraph.copy())
-        ready: list[tuple[int, tuple[str, ...], uuid.UUID]] = []
+        ready: list[Ready] = []
         for found in walker:
             for quantum_id in found:
                 heapq.heappush(ready, (*self._rank(quantum_id), quantum_id))
-            while ready and self._pool.has_room:
-                quantum_id = heapq.heappop(ready)[-1]
-                past = self._kept(quantum_id)
-                if past is None:
-                    self._submit(quantum_id)
-                    continue
-                self._keep(quantum_id, past)
-                walker.finish(quantum_id)
-                break  # the walker may have more by now
-            else:
-                if not self._active:
-                    continue
-                for quantum_id, end in self._pool.wait(timeout=_FLUSH_SECONDS):
-                    self._finish(quantum_id, end)
+            kept = self._fill_pool(ready)
+            if kept is not None:
+                walker.finish(kept)  # it may have more by now
+                continue
+            if not self._active:
+                continue
+            for quantum_id, end in self._pool.wait(timeout=_FLUSH_SECONDS):
+                if self._finish(quantum_id, end):
                     walker.finish(quantum_id)
-                self._flush_if_due()
+            self._flush_if_due()
+
+    def _fill_pool(self, ready: list[Ready]) -> uuid.UUID | None:
+        """Hand quanta to workers while there is room; stops at one that need not run, and returns it.
+
+        A quantum that is tried again runs alone.
+        """
+        while ready and not self._again and self._pool.has_room(self._label(ready[0][-1])):
+            quantum_id = heapq.heappop(ready)[-1]
+            past = self._kept(quantum_id)
+            if past is not None:
+                self._keep(quantum_id, past)
+                return quantum_id
+            self._submit(quantum_id)
+        if self._again and not self._active:
+            self._submit(self._again.pop(0))
+        return None
+
+    def _label(self, quantum_id: uuid.UUID) -> str:
+        label: str = self._nodes[quantum_id]["task_label"]
+        return label
 
     def _rank(self, quantum_id: uuid.UUID) -> tuple[int, tuple[str, ...]]:
         """Later tasks first, so that what was just written is read while it is in the cache; then the data id."""
@@ -179,9 +203,13 @@ class StepRun:
         label = self._nodes[quantum_id]["task_label"]
         self._report(quantum_id, label, Outcome(past.status, reason=past.line), kept=True)
 
-    def _finish(self, quantum_id: uuid.UUID, end: Outcome | WorkerDied) -> None:
+    def _finish(self, quantum_id: uuid.UUID, end: Outcome | WorkerDied) -> bool:
+        """Take in the end of a quantum; whether it is the end, or it will be tried again."""
         quantum = self._active[quantum_id]
-        label = self._nodes[quantum_id]["task_label"]
+        label = self._label(quantum_id)
+        if end.code in TRIED_AGAIN and self._attempts[quantum_id] < self._retries:
+            self._put_back(quantum_id, end)
+            return False
         outcome = self._mourn(label, quantum, end) if isinstance(end, WorkerDied) else end
         written = set(outcome.written)
         self._present |= written
@@ -189,6 +217,16 @@ class StepRun:
         self._journal.end(self._key(quantum_id), outcome)
         del self._active[quantum_id]
         self._report(quantum_id, label, outcome, kept=False)
+        return True
+
+    def _put_back(self, quantum_id: uuid.UUID, end: Outcome | WorkerDied) -> None:
+        """Clear away what is left of a quantum, and have it tried again."""
+        remove_outputs(self._butler, _outputs(self._active.pop(quantum_id)))
+        self._journal.drop(self._key(quantum_id))
+        self._attempts[quantum_id] += 1
+        self._again.append(quantum_id)
+        name = " ".join(f"{key}={value}" for key, value in self._nodes[quantum_id]["data_id"].required.items())
+        self._reporter.note(f"{self._label(quantum_id)} {name}: [{end.code}] {end.reason}; it is tried again, alone")
 
     def _mourn(self, label: str, quantum: Quantum, end: WorkerDied) -> Outcome:
         """Clear away what a dead worker left of its quantum, and write the log that it could not write."""

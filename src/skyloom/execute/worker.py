@@ -16,7 +16,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -35,6 +35,7 @@ from lsst.pipe.base import AnnotatedPartialOutputsError, NoWorkFound, PipelineTa
 from lsst.pipe.base.pipeline_graph import TaskNode
 from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
+from .memory import PeakMemory
 from .outcome import Outcome, Status, WorkerDied, describe
 from .stores import FileStores, remove_outputs
 
@@ -201,14 +202,19 @@ def serve(connection: Connection, setup: bytes) -> None:
     try:
         settings: WorkerSetup = pickle.loads(setup)
         _quieten(settings.stderr)
-        worker = Worker(settings)
+        worker, memory = Worker(settings), PeakMemory()
+        gc.freeze()  # what the fork server imported lives on: collections need not look at it, nor touch its pages
         while (message := connection.recv())[0] != "stop":
             if message[0] == "step":
                 worker.set_step(message[1])
                 continue
             _, label, quantum_id, quantum = message
-            connection.send((quantum_id, worker.account(label, quantum_id, quantum)))
-            gc.collect(0)
+            memory.begin()
+            end = worker.account(label, quantum_id, quantum)
+            if isinstance(end, Outcome):
+                end = replace(end, growth=memory.growth())
+            connection.send((quantum_id, end))
+            memory.tidy()
     except (EOFError, BrokenPipeError):
         return
     except BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,16 +39,16 @@ class CoaddAgreement:
 
 
 def compare_coadd(
-    patches: list[Exposure], counts: list[np.ndarray], sky: Table, band: str, pixel_noise_njy: float
+    patches: Iterable[tuple[Exposure, np.ndarray]], n_inputs: int, sky: Table, band: str, pixel_noise_njy: float
 ) -> CoaddAgreement:
     """Detect and measure on the patches of a coadd, and compare with the true sky.
 
     Parameters
     ----------
     patches
-        Coadds with their PSF; their detection planes are made anew.
-    counts
-        Number of inputs of each pixel of the patches.
+        Coadds with their PSF, and the number of inputs of each pixel; their detection planes are made anew.
+    n_inputs
+        Number of inputs where all visits look on.
     sky
         True sources, see `isolated_stars`.
     band
@@ -60,18 +61,15 @@ def compare_coadd(
     ValueError
         If there is no patch, or no bright star on them.
     """
-    if not patches:
-        raise ValueError("No patch to compare with the truth.")
     truth = isolated_stars(sky, band)
     ratios, depths, matched = [], [], []
-    all_inputs = max(int(count.max()) for count in counts)
-    for patch, count in zip(patches, counts, strict=True):
+    for patch, count in patches:
         if not np.isfinite(patch.image.array).any():
             continue
         # The noise wants every source masked; only the bright ones, which are compared, are worth measuring.
         detect_sources(patch)
         ratios.append(_noise_ratios(patch))
-        depths.append(empty_fluxes(patch, count == all_inputs) / pixel_noise_njy)
+        depths.append(empty_fluxes(patch, count == n_inputs) / pixel_noise_njy)
         sources = measure_sources(patch, detect_sources(patch, settings=_BRIGHT))
         matched.append(compare_frame(_as_calibrated(sources), truth, band, visit=0, detector=0)[1])
     if not sum(len(stars) for stars in matched):

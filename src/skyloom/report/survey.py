@@ -25,6 +25,7 @@ _MAX_ASTROMETRY_MAS = 10.0
 _MAX_ZERO_POINT_MMAG = 10.0
 _MAX_REPEATABILITY_MMAG = 15.0
 _MAX_DEPTH_ERROR = 0.05
+_BLOCK = 4
 
 
 def survey_page(repository: Path, collection: str, survey: Survey) -> tuple[Page, bool]:
@@ -53,10 +54,15 @@ def survey_page(repository: Path, collection: str, survey: Survey) -> tuple[Page
     with Butler.from_config(str(repository), collections=[collection]) as butler:
         agreement = compare_survey(_star_tables(butler), sky, band)
         sizes = _size_residuals(butler)
-        patches = [from_coadd(butler.get(ref)) for ref in _refs(butler, "deep_coadd", band)]
-        counts = [butler.get(ref) for ref in _refs(butler, "deep_coadd_n_image", band)]
+        picture, counts = _Mosaic(), _Mosaic()
+        coadd = compare_coadd(
+            _patches(butler, band, picture, counts),
+            sum(visit.band == band for visit in survey.visits),
+            sky,
+            band,
+            _pixel_noise_njy(survey, band),
+        )
         frame = from_visit_image(butler.get(_refs(butler, "initial_pvi")[0]))
-    coadd = compare_coadd(patches, [count.array for count in counts], sky, band, _pixel_noise_njy(survey, band))
     passed = (
         len(agreement.frames) == n_frames
         and agreement.astrometry_mas < _MAX_ASTROMETRY_MAS
@@ -69,10 +75,10 @@ def survey_page(repository: Path, collection: str, survey: Survey) -> tuple[Page
         summary=f"{n_frames} raw frames of the simulated camera, from overscan to coadd; bright, isolated stars.",
         tables=[_summary(agreement, coadd, sizes, n_frames), _frame_table(agreement)],
         figures=[
-            PageFigure(caption="The coadd", png=image_figure(_mosaic(patches), "Coadd", "nJy")),
+            PageFigure(caption="The coadd", png=image_figure(picture.whole(), "Coadd", "nJy")),
             PageFigure(
                 caption="Inputs a pixel",
-                png=count_figure(_paste([(image.bbox.y.start, image.bbox.x.start, image.array) for image in counts])),
+                png=count_figure(counts.whole()),
             ),
             PageFigure(caption="One calibrated frame", png=image_figure(frame.image.array, "Calibrated frame", "nJy")),
             PageFigure(caption="Astrometry", png=position_figure(agreement.stars)),
@@ -170,16 +176,37 @@ def _zero_points(survey: SurveyAgreement) -> str:
     return zero_point_figure(visits, np.asarray([frame.zero_point_mmag for frame in survey.frames]))
 
 
-def _mosaic(patches: list[Exposure]) -> np.ndarray:
-    return _paste([(patch.bbox.y.start, patch.bbox.x.start, patch.image.array) for patch in patches])
+def _patches(butler: Butler, band: str, picture: _Mosaic, counts: _Mosaic) -> Iterator[tuple[Exposure, np.ndarray]]:
+    """The patches of the coadd, one at a time, with their numbers of inputs; both go into the mosaics."""
+    for ref in _refs(butler, "deep_coadd", band):
+        patch, count = from_coadd(butler.get(ref)), butler.get("deep_coadd_n_image", ref.dataId).array
+        picture.add(patch.bbox.y.start, patch.bbox.x.start, patch.image.array)
+        counts.add(patch.bbox.y.start, patch.bbox.x.start, count.astype(np.float32))
+        yield patch, count
 
 
-def _paste(pieces: list[tuple[int, int, np.ndarray]]) -> np.ndarray:
-    """Pieces ``(y0, x0, [y, x])`` of one pixel grid as one image, every second pixel; NaN where there is none."""
-    y0, x0 = min(piece[0] for piece in pieces), min(piece[1] for piece in pieces)
-    y1, x1 = (max(piece[axis] + piece[2].shape[axis] for piece in pieces) for axis in (0, 1))
-    whole = np.full((y1 - y0, x1 - x0), np.nan, dtype=np.float32)
-    for y, x, array in pieces:
-        part = whole[y - y0 : y - y0 + array.shape[0], x - x0 : x - x0 + array.shape[1]]
-        np.copyto(part, array, where=np.isfinite(array))
-    return whole[::2, ::2]
+class _Mosaic:
+    """Pieces of one pixel grid, in blocks of 4 x 4 pixels: a page shows no more, and drawing takes much memory."""
+
+    def __init__(self) -> None:
+        self._pieces: list[tuple[int, int, np.ndarray]] = []
+
+    def add(self, y0: int, x0: int, pixels: np.ndarray) -> None:
+        """Take in a piece ``[y, x]`` by its first pixel."""
+        first_y, first_x = (-y0) % _BLOCK, (-x0) % _BLOCK
+        rows, columns = (
+            (length - first) // _BLOCK for length, first in zip(pixels.shape, (first_y, first_x), strict=True)
+        )
+        part = pixels[first_y : first_y + rows * _BLOCK, first_x : first_x + columns * _BLOCK]
+        blocks = part.reshape(rows, _BLOCK, columns, _BLOCK).mean(axis=(1, 3))
+        self._pieces.append(((y0 + first_y) // _BLOCK, (x0 + first_x) // _BLOCK, blocks))
+
+    def whole(self) -> np.ndarray:
+        """All pieces as one image, a value a block; NaN where there is none."""
+        y0, x0 = (min(piece[axis] for piece in self._pieces) for axis in (0, 1))
+        y1, x1 = (max(piece[axis] + piece[2].shape[axis] for piece in self._pieces) for axis in (0, 1))
+        pixels = np.full((y1 - y0, x1 - x0), np.nan, dtype=np.float32)
+        for y, x, array in self._pieces:
+            part = pixels[y - y0 : y - y0 + array.shape[0], x - x0 : x - x0 + array.shape[1]]
+            np.copyto(part, array, where=np.isfinite(array))
+        return pixels
