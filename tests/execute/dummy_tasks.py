@@ -38,8 +38,14 @@ class DoubleTask(pb.PipelineTask):
         if way == "no work":
             raise pb.NoWorkFound("nothing in it")
         butlerQC.put({"value": number["value"] * self.config.factor}, outputRefs.doubled)
-        if way == "kill":
+        if way == "kill once":
+            switch.unlink()
+        if way.startswith("kill"):
             os.kill(os.getpid(), 9)
+        if way == "memory":
+            hog = bytearray(os.urandom(1000)) * 3_000_000
+            time.sleep(30)
+            hog.clear()
         if way == "runtime":
             raise RuntimeError("out of the blue")
         if way == "frame":

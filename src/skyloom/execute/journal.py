@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import sys
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -167,6 +168,7 @@ class Journal:
 
     def _write(self, event: Mapping[str, Any]) -> None:
         line = json.dumps({**event, "t": round(time.time(), 3)}) + "\n"
+        sys.audit("skyloom.journal", self.uri.ospath if self.uri.isLocal else str(self.uri))
         if self._file is not None:
             self._file.write(line)
         else:

@@ -16,6 +16,7 @@ from lsst.pipe.base import Pipeline
 from skyloom.errors import RepositoryError
 
 from .between import prepare_sky
+from .faults import count_changes
 from .graph import Step, build_graph, split_steps, write_init_outputs
 from .journal import Journal
 from .limits import Limits
@@ -104,6 +105,7 @@ def run_pipeline(request: RunRequest, reporter: Reporter | None = None) -> RunSu
     """
     reporter = reporter or Silence()
     begun = time.time()
+    count_changes("main", request.repository)
     try:
         steps = split_steps(request.pipeline, request.steps)
         modules = {node.task_class_name.rpartition(".")[0] for step in steps for node in step.graph.tasks.values()}

@@ -35,6 +35,7 @@ from lsst.pipe.base import AnnotatedPartialOutputsError, NoWorkFound, PipelineTa
 from lsst.pipe.base.pipeline_graph import TaskNode
 from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
+from .faults import count_changes
 from .memory import PeakMemory
 from .outcome import Outcome, Status, WorkerDied, describe
 from .stores import FileStores, remove_outputs
@@ -202,6 +203,7 @@ def serve(connection: Connection, setup: bytes) -> None:
     try:
         settings: WorkerSetup = pickle.loads(setup)
         _quieten(settings.stderr)
+        count_changes("worker", settings.repository)
         worker, memory = Worker(settings), PeakMemory()
         gc.freeze()  # what the fork server imported lives on: collections need not look at it, nor touch its pages
         while (message := connection.recv())[0] != "stop":
