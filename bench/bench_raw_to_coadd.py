@@ -1,10 +1,10 @@
-"""Wall time of raw frames to a coadd, by stage: one CCD of 2048x4612 pixels, 16 visits, calibration frames among the raws.
+"""Wall time of raw frames to a coadd, by stage: a CCD of 2048x4612 pixels, 16 visits, calibration frames among them.
 
     python bench/bench_raw_to_coadd.py FOLDER [-j 2] [--visits 16]
 
-The frames have cosmic rays, bleeds, trails, clouds, dark current, hot pixels and dead columns.  First the result is checked:
-every frame calibrated, zero points and positions of bright stars against the truth.  Then the times of each command are
-told, and the share of each task, as the journal of the run has them.
+The frames have cosmic rays, bleeds, trails, clouds, dark current, hot pixels and dead columns.  First the result is
+checked: every frame calibrated, zero points and positions of bright stars against the truth.  Then the times of each
+command are told, and the share of each task, as the journal of the run has them.
 """
 
 from __future__ import annotations
@@ -58,9 +58,8 @@ def call(*arguments: object) -> float:
     """Wall seconds of one of our commands, each in a process of its own as a user has it."""
     begun = time.monotonic()
     code = "from skyloom.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], text=True, capture_output=True, check=False
-    )
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, text=True, capture_output=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{arguments}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     return time.monotonic() - begun

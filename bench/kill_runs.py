@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -91,7 +92,7 @@ def problems(repo: Path, reference: Path) -> list[str]:
         found += [f"registered and not there: {path}" for path in missing]
     there = {str(path) for path in (repo / OUTPUT).rglob("*") if path.is_file() and path.name != "skyloom_run.jsonl"}
     found += [f"not registered: {path}" for path in sorted(there - known)]
-    partial = [path for path in repo.rglob("*") if ".tmp" in path.name or ".part" in path.name]
+    partial = [path for path in repo.rglob("*") if re.match(r"tmp........|.*\.tmp|.*\.part", path.name)]
     found += [f"partial: {path}" for path in partial]
     return found
 

@@ -76,6 +76,7 @@ class Journal:
         self.run = run
         self.settings: list[dict[str, Any]] = []
         self.quanta: dict[Key, Past] = {}
+        self.was_stopped = False
         self._lines: list[str] = []
         self._file: IO[str] | None = self._open() if self.uri.isLocal else None
         if self.uri.exists():
@@ -179,8 +180,10 @@ class Journal:
             self._lines = text.splitlines(keepends=True)
         elif text and not text.endswith("\n"):
             self._file.write("\n")  # the line that was being written at the kill
-        for event in _events(text):
-            self._replay_one(event)
+        last: dict[str, Any] = {}
+        for last in _events(text):
+            self._replay_one(last)
+        self.was_stopped = bool(last) and (last["event"], last.get("name")) != ("phase", "end")
 
     def _replay_one(self, event: dict[str, Any]) -> None:
         key = tuple(event.get("key", ()))

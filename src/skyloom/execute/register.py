@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from lsst.daf.butler import Butler, DatasetRef, DatasetType, QuantumBackedButler
 
 from .journal import Journal, Past
-from .stores import remove_outputs
+from .stores import remove_outputs, remove_temporaries
 
 __all__ = ["Registrar"]
 
@@ -67,6 +67,8 @@ class Registrar:
                 finished.extend(ref for ref in refs if ref.id in past.written)
         self.add(finished)
         self.flush()
+        if self._journal.was_stopped:
+            remove_temporaries(self._journal.uri.dirname())
         return begun
 
     def take_back(self, refs: Iterable[DatasetRef]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -18,7 +20,10 @@ from lsst.daf.butler import (
 )
 from lsst.resources import ResourcePath
 
-__all__ = ["FileStores", "remove_outputs"]
+__all__ = ["FileStores", "remove_outputs", "remove_temporaries"]
+
+_TEMPORARY = re.compile(r"tmp[a-z0-9_]{8}(\..*)?|.*\.tmp(\..*)?")
+"""What files are called while they are written: by the resources of the butler, and by its formatters."""
 
 
 class FileStores:
@@ -106,3 +111,13 @@ def _remove_file(uri: ResourcePath) -> None:
         for path in Path(uri.dirname().ospath).iterdir():
             if path.name.endswith(ending) and path.name != uri.basename():
                 path.unlink()
+
+
+def remove_temporaries(folder: ResourcePath) -> None:
+    """Remove what a kill has left half-written anywhere below a folder in which nobody writes."""
+    if not folder.isLocal:
+        return
+    for place, _, names in os.walk(folder.ospath):
+        for name in names:
+            if _TEMPORARY.fullmatch(name):
+                (Path(place) / name).unlink(missing_ok=True)
