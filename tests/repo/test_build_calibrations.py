@@ -121,6 +121,15 @@ def test_once_more_keeps_and_new_frames_make_anew(repo: Path, butler: Butler, wr
     assert butler.get(second[0]).metadata["LSST CALIB FRAMES"].endswith("300")
 
 
+def test_masters_for_other_dates_than_their_frames(repo: Path, butler: Butler, write_frame: WriteFrame) -> None:
+    ingest_raws(butler, read_camera(butler), afternoon(write_frame))
+    result = call("calibs", "build", repo, "--begin", "2026-02-01", "--end", "2026-02-02")
+    assert result.exit_code == 0, result.output
+    assert "without a bias" not in result.output
+    alone = call("calibs", "build", repo, "--begin", "2026-03-01", "--kind", "flat")
+    assert "corrected without a bias" in alone.output
+
+
 def test_too_few_and_saturated_frames_are_refused(repo: Path, butler: Butler, write_frame: WriteFrame) -> None:
     rng = np.random.default_rng(2)
     files = [write_frame(n, 0, pixels=counts(rng, 0.0), IMGTYPE="bias", EXPTIME=0.0) for n in (1, 2)]

@@ -12,7 +12,7 @@ from lsst.pipe.base import Pipeline
 
 from skyloom.errors import RepositoryError
 from skyloom.instruments import Camera
-from skyloom.repo.calibrations import build_chain, certify_built
+from skyloom.repo.calibrations import build_chain, certified_for, certify_built
 from skyloom.repo.collections import calib_collection, defaults_collection
 from skyloom.repo.read_out_modes import check_modes
 from skyloom.repo.setup import read_camera
@@ -207,7 +207,10 @@ class _Builder:
         return BuiltMaster(kind=kind, data_id=data_id, figures=figures)
 
     def _choose_inputs(self, kind: str) -> None:
-        """Tag the masters that the frames of a kind are corrected with: those that hold when they were taken."""
+        """Tag the masters that the frames of a kind are corrected with.
+
+        Those that hold for the dates that are built for, or else those that hold when the frames were taken.
+        """
         registry = self._butler.registry
         self._butler.collections.register(self._chosen, CollectionType.TAGGED)
         for needed in _NEEDED:
@@ -215,16 +218,20 @@ class _Builder:
             registry.disassociate(self._chosen, old)
         if kind not in ("dark", "flat"):
             return
-        first = self._butler.registry.expandDataId(self._query("raw", _FRAMES[kind], limit=1)[0].dataId)
+        frames = self._query("raw", _FRAMES[kind])
+        first = self._butler.registry.expandDataId(frames[0].dataId)
         taken = first.records["exposure"].timespan  # type: ignore[union-attr]
         for needed in _NEEDED[: KINDS.index(kind)]:
-            for detector in self._camera.detector_ids:
+            valid = certified_for(self._butler, needed, self._camera.name, self._request.validity)
+            for detector in sorted({int(ref.dataId["detector"]) for ref in frames}):
                 data_id = {"instrument": self._camera.name, "detector": detector}
-                ref = self._butler.find_dataset(
+                ref = valid.get(detector) or self._butler.find_dataset(
                     needed, data_id, collections=calib_collection(self._camera.name), timespan=taken
                 )
                 if ref is not None:
                     registry.associate(self._chosen, [ref])
+                elif needed == "bias":
+                    self.built.notes.append(f"the {kind} frames of detector {detector} are corrected without a bias")
 
     def _query(self, dataset_type: str, observation_types: Sequence[str], limit: int | None = None) -> list[DatasetRef]:
         """Frames of some observation types that the request selects, in the order of their exposures."""

@@ -24,6 +24,7 @@ __all__ = [
     "CALIBRATION_TYPES",
     "Imported",
     "build_chain",
+    "certified_for",
     "certify",
     "certify_built",
     "import_calibrations",
@@ -229,6 +230,18 @@ def certify_built(
             if before:
                 butler.registry.decertify(collection, kind, validity, dataIds=[ref.dataId])
             butler.registry.certify(collection, [ref], validity)
+
+
+def certified_for(butler: Butler, kind: str, instrument: str, validity: Timespan) -> dict[int, DatasetRef]:
+    """The biases or darks that are certified for the whole of a range of dates, by detector."""
+    associations = butler.registry.queryDatasetAssociations(
+        kind, collections=[calib_collection(instrument)], collectionTypes={CollectionType.CALIBRATION}
+    )
+    return {
+        int(one.ref.dataId["detector"]): one.ref
+        for one in associations
+        if one.timespan is not None and one.timespan.contains(validity)
+    }
 
 
 def _same_values(one: Any, other: Any) -> bool:

@@ -126,6 +126,10 @@ def _optional_rows(reader: HeaderReader) -> list[CheckRow]:
         value = reader.optional_text(quantity)
         status: Literal["ok", "optional"] = "optional" if value is None else "ok"
         rows.append(CheckRow(quantity, "not told" if value is None else value, reader.origin(quantity), status))
+    mode = reader.mode()
+    told = ", ".join(f"{keyword} {value}" for keyword, value in mode.items())
+    origin = f"keywords {', '.join(mode)}" if mode else "not described"
+    rows.append(CheckRow("read-out mode", told or "not told", origin, "ok" if mode else "optional"))
     return rows
 
 
