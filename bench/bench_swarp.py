@@ -35,7 +35,7 @@ from scipy.spatial import cKDTree
 from skyloom.coadd import CoaddSettings, ExposureHandle, assemble_coadd, prepare_inputs
 from skyloom.images import Exposure
 from skyloom.images.projection import projection_from_header
-from skyloom.warp import empty_exposure, warp_exposure
+from skyloom.warp import warp_exposure
 
 APERTURE = 8.0
 GAIN = 1.5
@@ -124,17 +124,9 @@ def warp_all(clock: Clock, paths: list[Path], box: Box, tract: SkyProjection[Any
         for number, path in enumerate(paths):
             warp = warp_exposure(read_frame(path), box, tract)
             np.savez(work / "warp.npz", image=warp.image.array, variance=warp.variance.array, bits=warp.bits)
-            handles.append(ExposureHandle(_padded(warp, box), number))
+            warp.inputs = Table({"visit": [0], "detector": [0], "weight": [1.0], "n_pixels": [1]})
+            handles.append(ExposureHandle(warp, number))
     return handles
-
-
-def _padded(warp: Exposure, box: Box) -> Exposure:
-    """The warp on the whole box."""
-    whole = empty_exposure(box, unit=warp.unit, projection=warp.projection)
-    part = whole[warp.bbox]
-    part.image.array[...], part.variance.array[...], part.bits[...] = warp.image.array, warp.variance.array, warp.bits
-    whole.inputs = Table({"visit": [0], "detector": [0], "weight": [1.0], "n_pixels": [1]})
-    return whole
 
 
 def coadd_all(clock: Clock, handles: list[ExposureHandle], box: Box, tract: SkyProjection[Any]) -> np.ndarray:

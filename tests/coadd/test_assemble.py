@@ -204,6 +204,25 @@ def test_strips_do_not_show() -> None:
         np.testing.assert_array_equal(n_image, n_whole)
 
 
+@pytest.mark.parametrize("megabytes", [0.06, 100.0])
+def test_warps_cut_to_what_they_hold_give_the_same(megabytes: float) -> None:
+    settings = CoaddSettings(max_memory_mb=megabytes, propagation_thresholds={"NO_DATA": 0.3})
+    whole, cut = noise_warps(5), []
+    for n, frame in enumerate(whole):
+        held = Box.factory[110 + 5 * n : 200 + n, 60 + 7 * n : 150 + 9 * n]
+        missing = np.ones(BOX.shape, bool)
+        missing[held.slice_within(BOX)] = False
+        frame.image.array[missing], frame.variance.array[missing] = np.nan, np.inf
+        frame.bits[missing] = bitmask("NO_DATA")
+        cut.append(frame[held])
+    (one, n_one), (other, n_other) = coadd(whole, settings), coadd(cut, settings)
+    assert 0.2 < np.isnan(one.image.array).mean() < 0.6
+    np.testing.assert_array_equal(one.image.array, other.image.array)
+    np.testing.assert_array_equal(one.variance.array, other.variance.array)
+    np.testing.assert_array_equal(one.bits, other.bits)
+    np.testing.assert_array_equal(n_one, n_other)
+
+
 def test_order_of_the_warps_does_not_matter() -> None:
     warps = noise_warps(4)
     first, _ = coadd(warps)

@@ -9,6 +9,7 @@ import astropy.units as u
 import numpy as np
 from astropy.table import Table, vstack
 from lsst.images import Box, SkyProjection
+from lsst.images import NoOverlapError as OutsideError
 
 from skyloom.errors import NoOverlapError
 from skyloom.images import MASK_SCHEMA, Exposure, bitmask
@@ -37,7 +38,7 @@ def assemble_coadd(
     Parameters
     ----------
     inputs
-        Weighted warps, all of which cover ``box``.
+        Weighted warps; where one does not reach, its pixels are missing.
     box
         Pixels of the tract to fill.
     projection
@@ -64,6 +65,7 @@ def assemble_coadd(
         raise NoOverlapError("No warp can take part in the coadd.", cure="Look at why the warps were left out.")
     coadd = Exposure.from_arrays(
         np.full(box.shape, np.nan, np.float32),
+        np.full(box.shape, bitmask("NO_DATA"), np.int32),
         x0=box.x.start,
         y0=box.y.start,
         unit=u.nJy,
@@ -74,11 +76,21 @@ def assemble_coadd(
         metadata={"coadd_statistic": str(settings.statistic), "coadd_n_inputs": len(inputs)},
     )
     n_image = np.zeros(box.shape, np.int32)
-    for strip in strips(box, len(inputs), settings):
-        rows = slice(strip.y.start - box.y.start, strip.y.stop - box.y.start)
-        image, variance, bits, n_image[rows] = _combine_strip(inputs, strip, box, settings)
-        coadd.image.array[rows], coadd.variance.array[rows], coadd.bits[rows] = image, variance, bits
+    reached = _extent(inputs, box)
+    for strip in strips(reached, len(inputs), settings):
+        at = strip.slice_within(box)
+        image, variance, bits, n_image[at] = _combine_strip(inputs, strip, reached, settings)
+        coadd.image.array[at], coadd.variance.array[at], coadd.bits[at] = image, variance, bits
     return coadd, n_image
+
+
+def _extent(inputs: Sequence[CoaddInput], box: Box) -> Box:
+    """The part of a box that any input reaches."""
+    parts = [part.bbox.intersection(box) for part in inputs]
+    return Box.factory[
+        min(part.y.start for part in parts) : max(part.y.stop for part in parts),
+        min(part.x.start for part in parts) : max(part.x.stop for part in parts),
+    ]
 
 
 def strips(box: Box, n_inputs: int, settings: CoaddSettings) -> Iterator[Box]:
@@ -117,10 +129,15 @@ def _combine_strip(
 def _read_stack(inputs: Sequence[CoaddInput], box: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Image, variance and mask bits ``[n, y, x]`` of all inputs inside a box."""
     shape = (len(inputs), *box.shape)
-    image, variance = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    bits = np.empty(shape, np.int32)
+    image, variance = np.full(shape, np.nan, np.float32), np.full(shape, np.inf, np.float32)
+    bits = np.full(shape, bitmask("NO_DATA"), np.int32)
     for n, part in enumerate(inputs):
-        image[n], variance[n], bits[n] = part.planes(box)
+        try:
+            here = part.bbox.intersection(box)
+        except OutsideError:
+            continue
+        at = (n, *here.slice_within(box))
+        image[at], variance[at], bits[at] = part.planes(here)
     return image, variance, bits
 
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import astropy.units as u
 import numpy as np
-from lsst.images import Box, Image, Mask
+from lsst.images import Box
 
 from skyloom.errors import BadFrameError
 from skyloom.images import Exposure, bitmask, bits_of
@@ -30,7 +30,10 @@ class WarpHandle(Protocol):
         ...
 
     def get(self, *, component: str | None = None, parameters: dict[str, Any] | None = None) -> Any:
-        """The warp or a component (image, mask, variance, psf, inputs, bbox); ``parameters["bbox"]`` cuts out."""
+        """The warp or a component (image, mask, variance, unit, psf, inputs, bbox); ``parameters["bbox"]`` cuts out.
+
+        The component "components" is a dictionary of those that ``parameters["components"]`` names, in one reading.
+        """
         ...
 
 
@@ -42,10 +45,11 @@ class ExposureHandle:
         self.dataId: Mapping[str, Any] = {"visit": visit}
 
     def get(self, *, component: str | None = None, parameters: dict[str, Any] | None = None) -> Any:
-        """The warp or one of its attributes, cut out by ``parameters["bbox"]``."""
-        exposure = self._exposure[parameters["bbox"]] if parameters else self._exposure
-        if component == "image":
-            return Image(exposure.image.array, bbox=exposure.bbox, unit=exposure.unit)
+        """The warp, one of its attributes, or a dictionary of some, cut out by ``parameters["bbox"]``."""
+        parameters = parameters or {}
+        exposure = self._exposure[parameters["bbox"]] if "bbox" in parameters else self._exposure
+        if component == "components":
+            return {name: getattr(exposure, name) for name in parameters["components"]}
         return exposure if component is None else getattr(exposure, component)
 
 
@@ -57,13 +61,15 @@ class CoaddInput:
     weight: float
     """1 / clipped mean of the variance plane, 1 / nJy^2."""
     handle: WarpHandle
+    bbox: Box
+    """Pixels of the warp; all others of the patch are missing."""
 
     def planes(self, box: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Image, variance and mask bits ``[y, x]`` inside a box, read for this call."""
-        image, variance, mask = (
-            self.handle.get(component=name, parameters={"bbox": box}) for name in ("image", "variance", "mask")
+        """Image, variance and mask bits ``[y, x]`` inside a box of the warp, read for this call."""
+        parts = self.handle.get(
+            component="components", parameters={"components": ["image", "variance", "mask"], "bbox": box}
         )
-        return image.array, variance.array, bits_of(mask)
+        return parts["image"].array, parts["variance"].array, bits_of(parts["mask"])
 
 
 def prepare_inputs(handles: Iterable[WarpHandle], bad_planes: Iterable[str]) -> tuple[list[CoaddInput], dict[int, str]]:
@@ -87,21 +93,17 @@ def prepare_inputs(handles: Iterable[WarpHandle], bad_planes: Iterable[str]) -> 
         visit = int(handle.dataId["visit"])
         if visit in inputs or visit in skipped:
             raise BadFrameError(f"Visit {visit} appears twice among the warps.", cure="Give one warp a visit.")
-        variance: Image = handle.get(component="variance")
-        mask: Mask = handle.get(component="mask")
-        _check_unit(handle, visit)
-        weight = warp_weight(variance.array, bits_of(mask), bitmask(*bad_planes))
+        parts = handle.get(component="components", parameters={"components": ["variance", "mask", "unit", "bbox"]})
+        _check_unit(parts["unit"], visit)
+        weight = warp_weight(parts["variance"].array, bits_of(parts["mask"]), bitmask(*bad_planes))
         if weight > 0.0:
-            inputs[visit] = CoaddInput(visit, weight, handle)
+            inputs[visit] = CoaddInput(visit, weight, handle, parts["bbox"])
         else:
             skipped[visit] = "no pixel with a finite positive variance"
     return [inputs[visit] for visit in sorted(inputs)], skipped
 
 
-def _check_unit(handle: WarpHandle, visit: int) -> None:
-    one = handle.get(component="bbox")
-    corner = Box.from_shape((1, 1), start=(one.y.start, one.x.start))
-    unit = handle.get(component="image", parameters={"bbox": corner}).unit
+def _check_unit(unit: u.UnitBase | None, visit: int) -> None:
     if unit != u.nJy:
         raise BadFrameError(f"The warp of visit {visit} is in {unit}, not nJy.", cure="Calibrate its frames.")
 

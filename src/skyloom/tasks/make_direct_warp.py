@@ -143,7 +143,8 @@ class MakeDirectWarpTask(PipelineTask):
         Returns
         -------
         Struct
-            ``warp``: the warp, an `skyloom.images.Exposure`, with the table of its inputs and their PSF.
+            ``warp``: the warp, an `skyloom.images.Exposure`, with the table of its inputs and their PSF, cut to the
+            part of the box that the frames reach.
 
         Raises
         ------
@@ -166,14 +167,14 @@ class MakeDirectWarpTask(PipelineTask):
             if failure is not None:
                 raise failure from error
             raise NoWorkFound(str(error)) from error
-        self._report(finished)
+        self._report(finished, box)
         return Struct(warp=finished)
 
-    def _report(self, warp: Exposure) -> None:
+    def _report(self, warp: Exposure, box: Box) -> None:
         assert warp.inputs is not None
         self.metadata["detectors"] = [int(detector) for detector in warp.inputs["detector"]]
         self.metadata["n_pixels"] = int(warp.inputs["n_pixels"].sum())
-        self.metadata["filled_fraction"] = float(self.metadata["n_pixels"]) / warp.bbox.area
+        self.metadata["filled_fraction"] = float(self.metadata["n_pixels"]) / box.area
 
 
 def _cut_outs(

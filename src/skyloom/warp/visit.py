@@ -9,7 +9,7 @@ from astropy.table import Table
 from lsst.images import Box, SkyProjection
 
 from skyloom.errors import NoOverlapError
-from skyloom.images import Exposure
+from skyloom.images import Exposure, bitmask
 from skyloom.psf import CoaddPsf, CoaddPsfComponent
 
 from .exposure import empty_exposure, warp_exposure
@@ -70,6 +70,8 @@ class VisitWarp:
     def finish(self) -> Exposure:
         """The warp, with a row an input (visit, detector, weight, n_pixels), and with the PSF of the inputs.
 
+        It is cut to the smallest box outside of which every pixel is simply missing.
+
         Raises
         ------
         NoOverlapError
@@ -85,7 +87,7 @@ class VisitWarp:
         )
         if len(self._components) == len(self._rows):
             warp.psf = CoaddPsf(self._components, self._projection, self._box)
-        return warp
+        return warp[_extent(warp)]
 
     def _take(self, part: Exposure) -> int:
         if self._warp is None:
@@ -126,3 +128,11 @@ class VisitWarp:
                 bbox=exposure.bbox.padded(1 - self._settings.order),
             )
         )
+
+
+def _extent(warp: Exposure) -> Box:
+    """The smallest box outside of which every pixel is simply missing."""
+    held = warp.bits != bitmask("NO_DATA")
+    rows, columns = np.flatnonzero(held.any(axis=1)), np.flatnonzero(held.any(axis=0))
+    y0, x0 = warp.bbox.y.start, warp.bbox.x.start
+    return Box.factory[y0 + rows[0] : y0 + rows[-1] + 1, x0 + columns[0] : x0 + columns[-1] + 1]
