@@ -121,6 +121,19 @@ def test_once_more_keeps_and_new_frames_make_anew(repo: Path, butler: Butler, wr
     assert butler.get(second[0]).metadata["LSST CALIB FRAMES"].endswith("300")
 
 
+def test_masters_hold_until_new_ones_are_there(repo: Path, butler: Butler, write_frame: WriteFrame) -> None:
+    ingest_raws(butler, read_camera(butler), afternoon(write_frame))
+    assert call("calibs", "build", repo, "--kind", "bias").exit_code == 0
+    butler.registry.refresh()
+    before = certified(butler, "bias")
+    assert before is not None
+    result = call("calibs", "build", repo, "--kind", "bias", "--where", "exposure IN (100, 101)")
+    assert result.exit_code == 1
+    assert "2 usable bias frames" in " ".join(result.output.split())
+    butler.registry.refresh()
+    np.testing.assert_array_equal(certified(butler, "bias").image.array, before.image.array)
+
+
 def test_masters_for_other_dates_than_their_frames(repo: Path, butler: Butler, write_frame: WriteFrame) -> None:
     ingest_raws(butler, read_camera(butler), afternoon(write_frame))
     result = call("calibs", "build", repo, "--begin", "2026-02-01", "--end", "2026-02-02")

@@ -17,6 +17,7 @@ from skyloom.repo.collections import calib_collection, defaults_collection
 from skyloom.repo.read_out_modes import check_modes
 from skyloom.repo.setup import read_camera
 
+from .journal import digest
 from .limits import Limits
 from .progress import Reporter
 from .run import RunRequest, run_pipeline
@@ -164,12 +165,13 @@ class _Builder:
         frame_type = "raw"
         if kind == "defects" and not self._query("raw", _FRAMES[kind], limit=1):
             frame_type = "post_isr"
-        if not self._query(frame_type, _FRAMES[kind], limit=1):
+        frames = self._query(frame_type, _FRAMES[kind])
+        if not frames:
             raise RepositoryError(
                 f"no {' or '.join(_FRAMES[kind])} frame of {self._camera.name} is selected.",
                 cure="Ingest frames first, or correct --where, --collections or --detector.",
             )
-        self._choose_inputs(kind)
+        chosen = self._choose_inputs(kind)
         request = self._request
         pipeline = deepcopy(request.pipeline)
         pipeline.addConfigOverride("make_bias", "pedestal_only", request.pedestal_only)
@@ -183,6 +185,8 @@ class _Builder:
                 output=f"{self.built.chain}/{kind}",
                 instrument=self._camera.name,
                 where=self._where(_FRAMES[kind]),
+                # Of other frames the masters are made in a new run: the old ones hold until the new ones are there.
+                basis=digest(ref.id for ref in (*frames, *chosen)),
                 steps=[kind],
                 processes=request.processes,
                 limits=request.limits,
@@ -206,8 +210,8 @@ class _Builder:
         data_id = {name: value for name, value in ref.dataId.required.items() if name != "instrument"}
         return BuiltMaster(kind=kind, data_id=data_id, figures=figures)
 
-    def _choose_inputs(self, kind: str) -> None:
-        """Tag the masters that the frames of a kind are corrected with.
+    def _choose_inputs(self, kind: str) -> list[DatasetRef]:
+        """Tag the masters that the frames of a kind are corrected with, and return them.
 
         Those that hold for the dates that are built for, or else those that hold when the frames were taken.
         """
@@ -216,8 +220,9 @@ class _Builder:
         for needed in _NEEDED:
             old = self._butler.query_datasets(needed, collections=self._chosen, explain=False, limit=None)
             registry.disassociate(self._chosen, old)
+        chosen: list[DatasetRef] = []
         if kind not in ("dark", "flat"):
-            return
+            return chosen
         frames = self._query("raw", _FRAMES[kind])
         first = self._butler.registry.expandDataId(frames[0].dataId)
         taken = first.records["exposure"].timespan  # type: ignore[union-attr]
@@ -229,9 +234,11 @@ class _Builder:
                     needed, data_id, collections=calib_collection(self._camera.name), timespan=taken
                 )
                 if ref is not None:
-                    registry.associate(self._chosen, [ref])
+                    chosen.append(ref)
                 elif needed == "bias":
                     self.built.notes.append(f"the {kind} frames of detector {detector} are corrected without a bias")
+        registry.associate(self._chosen, chosen)
+        return chosen
 
     def _query(self, dataset_type: str, observation_types: Sequence[str], limit: int | None = None) -> list[DatasetRef]:
         """Frames of some observation types that the request selects, in the order of their exposures."""

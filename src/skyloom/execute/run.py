@@ -50,6 +50,8 @@ class RunRequest:
         Output chain.
     where
         Query that limits the data ids.
+    basis
+        What else it is made from, in a word: a run on another basis is left as it is, and a new one begun.
     instrument
         Name of the instrument.
     steps
@@ -73,6 +75,7 @@ class RunRequest:
     output: str
     instrument: str
     where: str = ""
+    basis: str = ""
     steps: Sequence[str] = ()
     skymap: str = ""
     processes: int = 1
@@ -222,7 +225,7 @@ class _Runner:
 
 def _open_journal(butler: Butler, request: RunRequest, begun: float) -> Journal:
     """The journal of the run to write to, which is registered at the head of its chain."""
-    settings = settings_of(request.name, request.pipeline.to_graph(), request.inputs, request.where)
+    settings = settings_of(request.name, request.pipeline.to_graph(), request.inputs, request.where, request.basis)
     run, _ = choose_run(butler, request.output, settings)
     journal = Journal(butler, run)
     join_chain(butler, request.output, run, request.inputs)

@@ -21,8 +21,8 @@ __all__ = ["choose_run", "join_chain", "runs_of", "settings_of"]
 _PACKAGES = ("skyloom", "numpy", "scipy", "numba", "astropy", "lsst-images", "lsst-daf-butler", "lsst-pipe-base")
 
 
-def settings_of(name: str, graph: PipelineGraph, inputs: Sequence[str], where: str) -> dict[str, Any]:
-    """What a run depends on: the tasks with a fingerprint of their settings, the inputs and the software.
+def settings_of(name: str, graph: PipelineGraph, inputs: Sequence[str], where: str, basis: str = "") -> dict[str, Any]:
+    """What a run depends on: the tasks with a fingerprint of their settings, the inputs, their basis, the software.
 
     The query is kept for the reader; a run may be gone on with under another one, which only adds to it.
     """
@@ -30,14 +30,15 @@ def settings_of(name: str, graph: PipelineGraph, inputs: Sequence[str], where: s
         label: _fingerprint(f"{node.task_class_name}\n{node.get_config_str()}") for label, node in graph.tasks.items()
     }
     versions = {package: metadata.version(package) for package in _PACKAGES} | {"python": platform.python_version()}
-    return {"pipeline": name, "tasks": tasks, "inputs": list(inputs), "versions": versions, "where": where}
+    given = {"inputs": list(inputs), "basis": basis, "where": where}
+    return {"pipeline": name, "tasks": tasks, "versions": versions, **given}
 
 
 def choose_run(butler: Butler, output: str, settings: Mapping[str, Any]) -> tuple[str, bool]:
     """The RUN collection to write to, and whether it is there already.
 
-    The newest run of the output is gone on with if it was made by the same software from the same input collections,
-    and if every task that both know has the same settings.
+    The newest run of the output is gone on with if it was made by the same software from the same input collections on
+    the same basis, and if every task that both know has the same settings.
 
     Raises
     ------
@@ -87,7 +88,7 @@ def _agree(past: Sequence[Mapping[str, Any]], now: Mapping[str, Any]) -> bool:
         return False
     tasks = {label: mark for settings in past for label, mark in settings["tasks"].items()}
     common = tasks.keys() & now["tasks"].keys()
-    return all(settings[name] == now[name] for settings in past for name in ("inputs", "versions")) and all(
+    return all(settings[name] == now[name] for settings in past for name in ("inputs", "basis", "versions")) and all(
         tasks[label] == now["tasks"][label] for label in common
     )
 
