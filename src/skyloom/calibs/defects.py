@@ -9,11 +9,8 @@ a star in a field that did not move, and is left alone.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -21,9 +18,11 @@ from astropy.table import Table
 from scipy import ndimage
 
 from skyloom.errors import BadFrameError
+from skyloom.kernels.median import median_filter
 from skyloom.kernels.statistics import clipped_mean
 
 from .boxes import boxes_from_map
+from .frame_stack import FrameStack
 from .settings import DefectSettings
 
 __all__ = ["DefectMap", "find_defects"]
@@ -42,6 +41,8 @@ class DefectMap:
     """Bool; pixels that are not a number in most frames are among them."""
     excess: np.ndarray
     """Persistent excess over the surroundings, in units of the noise of one frame (float32)."""
+    n_frames: int
+    """Frames that it was found in."""
     settings: DefectSettings
 
     @property
@@ -68,16 +69,20 @@ class DefectMap:
         return table
 
 
-def find_defects(frames: Sequence[np.ndarray], settings: DefectSettings | None = None) -> DefectMap:
+def find_defects(
+    frames: Iterable[np.ndarray], settings: DefectSettings | None = None, *, capacity: int | None = None
+) -> DefectMap:
     """Find the pixels that stand out from their surroundings in most frames of one detector.
 
     Parameters
     ----------
     frames
         Trimmed images ``[y, x]`` of one shape, raw or corrected, of the sky or dark; not-a-number where unknown.
-        Frames of a field that drifts or is dithered serve best.
+        Frames of a field that drifts or is dithered serve best.  They are taken one by one.
     settings
         Thresholds.
+    capacity
+        Most frames to come, where `frames` has no length.
 
     Returns
     -------
@@ -90,14 +95,14 @@ def find_defects(frames: Sequence[np.ndarray], settings: DefectSettings | None =
         If there are too few frames, their shapes differ, or more pixels stand out than can be defects.
     """
     settings = settings or DefectSettings()
-    _check(frames, settings)
-    # The median filter, which takes the time, leaves the interpreter free; the frames do not depend on each other.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        residuals = np.stack(list(pool.map(partial(_normalised_residual, window=settings.window), frames)))
-    unknown = np.isnan(residuals).mean(axis=0) > 0.5
-    np.nan_to_num(residuals, copy=False, nan=0.0)
-    low, low_scatter = _persistent(residuals, _HOT_RANKS)
-    high, high_scatter = _persistent(residuals, _COLD_RANKS)
+    most = len(frames) if isinstance(frames, Sized) else capacity
+    if most is None:
+        raise TypeError("Frames without a length need a capacity.")
+    with FrameStack(most, settings.memory_mb) as residuals:
+        unknown = _gather(frames, residuals, settings)
+        n_frames = len(residuals)
+        low, low_scatter = _persistent(residuals, _HOT_RANKS)
+        high, high_scatter = _persistent(residuals, _COLD_RANKS)
     hot = _above(low, low_scatter, settings)
     stars = _stars(low, hot, settings)
     hot &= ~stars
@@ -107,7 +112,8 @@ def find_defects(frames: Sequence[np.ndarray], settings: DefectSettings | None =
         rows = _runs(excess.T, found.T, stars.T, scatter, settings).T
         found |= columns | rows
     cold = (cold | unknown) & ~hot
-    result = DefectMap(hot=hot, cold=cold, excess=np.where(np.abs(high) > np.abs(low), high, low), settings=settings)
+    excess = np.where(np.abs(high) > np.abs(low), high, low)
+    result = DefectMap(hot=hot, cold=cold, excess=excess, n_frames=n_frames, settings=settings)
     if result.fraction > settings.maximum_fraction:
         raise BadFrameError(
             f"{100 * result.fraction:.1f} % of the detector stands out in most frames; at most "
@@ -118,41 +124,51 @@ def find_defects(frames: Sequence[np.ndarray], settings: DefectSettings | None =
     return result
 
 
-def _check(frames: Sequence[np.ndarray], settings: DefectSettings) -> None:
-    if len(frames) < settings.minimum_frames:
+def _gather(frames: Iterable[np.ndarray], residuals: FrameStack, settings: DefectSettings) -> np.ndarray:
+    """Put what stands out of each frame on a stack; true where most frames know nothing (``[y, x]``)."""
+    missing = np.zeros(0, np.int32)
+    for frame in frames:
+        if len(residuals) and frame.shape != missing.shape:
+            raise BadFrameError(
+                f"frames of different shapes: {sorted({frame.shape, missing.shape})}.",
+                cure="Give frames of one detector and read-out mode.",
+            )
+        residual, unknown = _normalised_residual(frame, settings.window)
+        residuals.add(residual)
+        missing = missing + unknown if missing.size else unknown.astype(np.int32)
+    if len(residuals) < settings.minimum_frames:
         raise BadFrameError(
-            f"{len(frames)} frames cannot tell defects from stars; {settings.minimum_frames} are needed.",
+            f"{len(residuals)} frames cannot tell defects from stars; {settings.minimum_frames} are needed.",
             cure="Give more frames of this detector, best of different pointings.",
         )
-    shapes = {frame.shape for frame in frames}
-    if len(shapes) > 1:
-        raise BadFrameError(
-            f"frames of different shapes: {sorted(shapes)}.", cure="Give frames of one detector and read-out mode."
-        )
+    return np.asarray(missing > 0.5 * len(residuals))
 
 
-def _normalised_residual(frame: np.ndarray, window: int) -> np.ndarray:
-    """A frame less the median of each pixel's surroundings, over its noise (float32); NaN stays NaN."""
+def _normalised_residual(frame: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
+    """A frame less the median of each pixel's surroundings, over its noise (float32), and where it is not a number.
+
+    There the residual is zero.
+    """
     image = np.array(frame, dtype=np.float32)
     unknown = ~np.isfinite(image)
     if unknown.all():
-        return image
+        return np.zeros_like(image), unknown
     if unknown.any():
         image[unknown] = np.median(image[~unknown])
-    image -= ndimage.median_filter(image, size=window, mode="mirror")
+    image -= median_filter(image, window)
     _, noise, _ = clipped_mean(image[~unknown].astype(np.float64), 3.0)
     image /= max(noise, float(np.finfo(np.float32).tiny))
-    image[unknown] = np.nan
-    return image
+    image[unknown] = 0.0
+    return image, unknown
 
 
-def _persistent(residuals: np.ndarray, ranks: tuple[float, float]) -> tuple[np.ndarray, float]:
+def _persistent(residuals: FrameStack, ranks: tuple[float, float]) -> tuple[np.ndarray, float]:
     """Mean over a range of ranks of the frames, less its level over the detector; and its scatter there."""
     number = len(residuals)
     first, last = int(ranks[0] * number), max(int(np.ceil(ranks[1] * number)), int(ranks[0] * number) + 1)
-    mean = np.empty(residuals.shape[1:], np.float32)
+    mean = np.empty(residuals[0].shape, np.float32)
     for row in range(0, len(mean), _ROWS_AT_ONCE):
-        part = np.sort(residuals[:, row : row + _ROWS_AT_ONCE], axis=0)
+        part = np.sort(residuals.frames[:, row : row + _ROWS_AT_ONCE], axis=0)
         mean[row : row + _ROWS_AT_ONCE] = part[first:last].mean(axis=0)
     level, scatter, _ = clipped_mean(mean.ravel().astype(np.float64), 3.0)
     mean -= np.float32(level)

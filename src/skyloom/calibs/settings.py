@@ -61,5 +61,7 @@ class DefectSettings:
     """Columns and rows are also tested as a whole, in pieces of this many pixels."""
     grow: int = 0
     """Radius in pixels (city-block) by which defects grow."""
+    memory_mb: float = 400.0
+    """Frames are held in memory up to this size, beyond it in a scratch file."""
     maximum_fraction: float = 0.05
     """More than this of a detector cannot be defects: the search fails."""

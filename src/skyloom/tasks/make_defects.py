@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from lsst.pex.config import ChoiceField, RangeField
@@ -16,6 +16,9 @@ from skyloom.images import bitmask
 from skyloom.isr import InterpolationSettings, IsrSettings, correct_raw
 
 from .failure import failing_frames
+
+if TYPE_CHECKING:
+    from skyloom.instruments import Camera
 
 __all__ = ["MakeDefectsConfig", "MakeDefectsConnections", "MakeDefectsTask"]
 
@@ -80,9 +83,13 @@ class MakeDefectsConfig(PipelineTaskConfig, pipelineConnections=MakeDefectsConne
     maximum_fraction: Any = RangeField(
         dtype=float, default=0.05, min=0.0, max=1.0, doc="More of a detector than this cannot be defects."
     )
-    max_frames: Any = RangeField(
-        dtype=int, default=25, min=5, doc="Most frames, chosen evenly; they are in memory at the same time."
+    memory_mb: Any = RangeField(
+        dtype=float,
+        default=DefectSettings().memory_mb,
+        min=0.0,
+        doc="Memory for the frames; with more of them they are in a scratch file.",
     )
+    max_frames: Any = RangeField(dtype=int, default=25, min=5, doc="Most frames, chosen evenly.")
 
     def settings(self) -> DefectSettings:
         """The same as the algorithm takes it."""
@@ -91,6 +98,7 @@ class MakeDefectsConfig(PipelineTaskConfig, pipelineConnections=MakeDefectsConne
             significance=self.significance,
             minimum_frames=self.minimum_frames,
             grow=self.grow,
+            memory_mb=self.memory_mb,
             maximum_fraction=self.maximum_fraction,
         )
 
@@ -112,23 +120,28 @@ class MakeDefectsTask(PipelineTask):
         inputs = cast("dict[str, Any]", butlerQC.get(inputRefs))
         handles = inputs["raws"] if self.config.frame_type == "raw" else inputs["post_isr"]
         ordered = sorted(handles, key=lambda one: int(one.dataId["exposure"]))
-        images = []
+        chosen = _evenly(ordered, self.config.max_frames)
         with failing_frames(self):
-            for handle in _evenly(ordered, self.config.max_frames):
-                try:
-                    images.append(_read(handle, inputs["camera"]))
-                except BadFrameError as error:
-                    self.log.warning("left out: %s", error)
-            outputs = self.run(images)
+            outputs = self.run(self._read_each(chosen, inputs["camera"]), capacity=len(chosen))
         butlerQC.put(outputs, outputRefs)
 
-    def run(self, images: Sequence[np.ndarray]) -> Struct:
+    def _read_each(self, handles: Iterable[Any], camera: Camera) -> Iterator[np.ndarray]:
+        """Frame after frame, those left out that cannot be read."""
+        for handle in handles:
+            try:
+                yield _read(handle, camera)
+            except BadFrameError as error:
+                self.log.warning("left out: %s", error)
+
+    def run(self, images: Iterable[np.ndarray], capacity: int | None = None) -> Struct:
         """Find the defects.
 
         Parameters
         ----------
         images
-            Trimmed pixels ``[y, x]``, not a number where nothing was read.
+            Trimmed pixels ``[y, x]``, not a number where nothing was read; taken one by one.
+        capacity
+            Most images to come, where `images` has no length.
 
         Returns
         -------
@@ -140,9 +153,9 @@ class MakeDefectsTask(PipelineTask):
         skyloom.errors.BadFrameError
             If there are too few frames, or more of the detector stands out than can be defects.
         """
-        found = find_defects(images, self.config.settings())
+        found = find_defects(images, self.config.settings(), capacity=capacity)
         boxes = found.boxes()
-        self.metadata["n_frames"] = len(images)
+        self.metadata["n_frames"] = found.n_frames
         self.metadata["hot_pixels"] = int(found.hot.sum())
         self.metadata["cold_pixels"] = int(found.cold.sum())
         self.metadata["defective_fraction"] = found.fraction
