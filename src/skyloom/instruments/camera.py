@@ -241,7 +241,7 @@ class Camera:
         return ObservationInfo.makeObservationInfo(**told)
 
     def lookup_detector(self, told: int | str, file: str = _NO_FILE) -> int:
-        """Id of the detector that a header tells by id or by name.
+        """Id of the detector that a header tells by id, name or serial number.
 
         Raises
         ------
@@ -249,7 +249,7 @@ class Camera:
             If the camera has no such detector.
         """
         for detector in self.description.detectors:
-            if told in (detector.id, detector.name):
+            if told in (detector.id, detector.name) or (told and told == detector.serial):
                 return detector.id
         source = self.description.header.detector
         raise BadFrameError(

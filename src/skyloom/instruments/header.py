@@ -13,7 +13,7 @@ from skyloom.errors import BadFrameError
 
 from .description import CameraDescription, FilterDescription, Source
 from .expressions import Expression, MissingKeywordError
-from .quantities import OBSERVATION_TYPES, parse_angle, parse_date
+from .quantities import OBSERVATION_TYPES, in_base_units, parse_angle, parse_date
 
 __all__ = ["ON_SKY", "HeaderReader"]
 
@@ -217,7 +217,7 @@ class HeaderReader:
         if number != number or abs(number) == float("inf"):
             self._bad(quantity, value, "not finite")
         unit = self._source(quantity).unit
-        return number if unit is None else float((number * u.Unit(unit)).si.value)
+        return number if unit is None else in_base_units(number, unit)
 
     def _seconds(self, quantity: str) -> float:
         value = self._number(quantity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from astropy.coordinates import Angle
 from astropy.time import Time
 from pydantic import BeforeValidator, PlainSerializer
 
-__all__ = ["OBSERVATION_TYPES", "Degrees", "Millimetres", "PixelScale", "parse_angle", "parse_date"]
+__all__ = ["OBSERVATION_TYPES", "Degrees", "Millimetres", "PixelScale", "in_base_units", "parse_angle", "parse_date"]
 
 
 def _with_unit(unit: u.UnitBase, example: str) -> Any:
@@ -79,6 +80,14 @@ def parse_angle(value: Any, unit: str | None, *, hours: bool = False) -> float:
     return float((number * u.Unit(unit or "deg")).to_value(u.deg))
 
 
+def in_base_units(number: float, unit: str) -> float:
+    """A number in a unit as one in SI base units: metres, seconds, kelvin, ..."""
+    quantity = number * u.Unit(unit)
+    if quantity.unit.physical_type == "temperature":
+        return float(quantity.to_value(u.K, u.temperature()))
+    return float(quantity.si.value)
+
+
 def parse_date(value: Any, style: str | None, scale: str) -> Time:
     """The time of a header value, in TAI.
 
@@ -98,7 +107,8 @@ def parse_date(value: Any, style: str | None, scale: str) -> Time:
     """
     if style is not None:
         return Time(float(value), format=style, scale=scale).tai
-    text = str(value).strip()
+    # Some telescopes write the hours before ten with one digit.
+    text = re.sub(r"(?<=\d[T ])(?=\d:)", "0", str(value).strip())
     if len(text) <= len("YYYY-MM-DD"):
         raise ValueError(f"{text!r} has no time of day")
     moment = datetime.fromisoformat(text)

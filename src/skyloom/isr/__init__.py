@@ -5,6 +5,8 @@ from __future__ import annotations
 from .amplifiers import AmplifierLayout, layout_of
 from .correct import correct_raw
 from .mode import PEDESTAL_ONLY, mode_cards
+from .nominal import with_nominal
+from .pile_up import pile_up_level
 from .readout import check_not_empty, read_out
 from .settings import InterpolationSettings, IsrSettings, OverscanMethod, OverscanSettings
 
@@ -19,5 +21,7 @@ __all__ = [
     "correct_raw",
     "layout_of",
     "mode_cards",
+    "pile_up_level",
     "read_out",
+    "with_nominal",
 ]

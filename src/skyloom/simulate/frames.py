@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,8 @@ from .sky import sky_at
 from .visits import FIRST_NIGHT, Visit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from astropy.table import Table
 
     from .mosaic import Ccd, Mosaic
@@ -55,6 +57,12 @@ class Scene:
     sky: Table
     trails: Table
     asteroids: Table
+    templates: Mapping[int, fits.Header] = field(default_factory=dict)
+    """What the headers of each detector begin with."""
+
+    def header(self, told: Exposure, ccd: Ccd) -> fits.Header:
+        """The header of a frame."""
+        return make_header(told, self.mosaic, ccd, self.settings.cards, self.templates.get(ccd.id))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +211,7 @@ def _calibration_header(scene: Scene, frame: CalibrationFrame, ccd: Ccd) -> fits
     told = Exposure(
         number=frame.number, observation_type=frame.kind, begin=frame.begin, seconds=frame.seconds, band=frame.band
     )
-    return check_header(scene.mosaic.camera, make_header(told, scene.mosaic, ccd, scene.settings.cards))
+    return check_header(scene.mosaic.camera, scene.header(told, ccd))
 
 
 def _science_header(scene: Scene, visit: Visit, ccd: Ccd) -> fits.Header:
@@ -218,13 +226,13 @@ def _science_header(scene: Scene, visit: Visit, ccd: Ccd) -> fits.Header:
         position_angle_deg=visit.header_rotation_deg,
         airmass=visit.airmass,
     )
-    return check_header(scene.mosaic.camera, make_header(told, scene.mosaic, ccd, scene.settings.cards))
+    return check_header(scene.mosaic.camera, scene.header(told, ccd))
 
 
 def _master_header(scene: Scene, ccd: Ccd, kind: str, band: str | None, unit: str) -> fits.Header:
     band = band or scene.settings.bands[0]  # a camera may not be able to tell a bias from the rest
     told = Exposure(number=0, observation_type=kind, begin=_AFTERNOON.isot, seconds=0.0, band=band)
-    header = make_header(told, scene.mosaic, ccd, scene.settings.cards)
+    header = scene.header(told, ccd)
     header["BUNIT"] = unit
     return header
 

@@ -37,7 +37,9 @@ class Exposure:
     airmass: float | None = None
 
 
-def make_header(exposure: Exposure, mosaic: Mosaic, ccd: Ccd, cards: Mapping[str, str]) -> fits.Header:
+def make_header(
+    exposure: Exposure, mosaic: Mosaic, ccd: Ccd, cards: Mapping[str, str], template: fits.Header | None = None
+) -> fits.Header:
     """The header of one frame.
 
     Quantities that the description takes from a keyword are written under it; those that it works out, or knows, need
@@ -51,10 +53,12 @@ def make_header(exposure: Exposure, mosaic: Mosaic, ccd: Ccd, cards: Mapping[str
         Whose frame it is.
     cards
         Further cards: text with ``{visit}``, ``{date_obs}``, ``{exposure_time_s}``, ``{kind}`` in it.
-
+    template
+        What the header begins with; all that is told here takes the place of what it says.
     """
     camera = mosaic.camera
-    header = fits.Header(dict(camera.description.recognise))
+    header = fits.Header() if template is None else template.copy()
+    header.update(camera.description.recognise)
     fields = {
         "visit": exposure.number,
         "date_obs": exposure.begin,
@@ -63,7 +67,10 @@ def make_header(exposure: Exposure, mosaic: Mosaic, ccd: Ccd, cards: Mapping[str
     }
     for card, text in cards.items():
         header[card] = _value(text.format(**fields))
-    for quantity, value in _quantities(exposure, mosaic, ccd).items():
+    told = _quantities(exposure, mosaic, ccd)
+    if template is not None:
+        del told["detector"]  # the template is that of the detector, and names it in its own way
+    for quantity, value in told.items():
         source = getattr(camera.description.header, quantity)
         if source is not None and source.keywords and source.expression is None:
             _write(header, source, value, exposure)

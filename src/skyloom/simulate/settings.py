@@ -157,6 +157,8 @@ class SurveySettings:
     """Ids; all when empty."""
     truth_masks: bool = False
     """Whether each frame of the sky gets a mask of its cosmic rays, bleeds, trails and asteroids."""
+    header_file: str = ""
+    """A FITS file of the camera, or the text of its headers: simulated headers begin with its cards."""
     cards: dict[str, str] = field(default_factory=dict)
     """Header cards that the camera's description cannot tell, as text with ``{visit}``, ``{date_obs}``, ... in it."""
     sky: SkySettings = field(default_factory=SkySettings)

@@ -17,6 +17,7 @@ from skyloom.files import write_beside
 from skyloom.instruments import Camera
 
 from .frames import Scene, calibration_frames, numbered, write_calibrations, write_masters, write_science
+from .header_template import read_templates
 from .mosaic import Mosaic
 from .passers import make_asteroids, make_trails
 from .settings import SurveySettings
@@ -98,6 +99,7 @@ def simulate_survey(
         sky=make_sky(settings, mosaic),
         trails=make_trails(settings, mosaic, visits),
         asteroids=make_asteroids(settings, mosaic),
+        templates=read_templates(settings.header_file, mosaic) if settings.header_file else {},
     )
     visits = _renumber(scene, visits)
     _write_truth(root, scene, visits)

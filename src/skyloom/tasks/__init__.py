@@ -8,6 +8,7 @@ from typing import Any
 _HOMES = {
     "AssembleCoaddTask": "assemble_coadd",
     "CalibrateImageTask": "calibrate_image",
+    "CfhtIsrTask": "cfht_isr",
     "IsrTask": "isr",
     "MakeBiasTask": "make_bias",
     "MakeDarkTask": "make_dark",

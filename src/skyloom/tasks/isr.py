@@ -226,10 +226,14 @@ class IsrTask(PipelineTask):
         self,
         ccdExposure: RawExposure,  # noqa: N803
         bias: MaskedImage | None = None,
+        linearizer: Any = None,
         dark: MaskedImage | None = None,
         flat: MaskedImage | None = None,
         defects: Table | None = None,
+        fringes: Any = None,
+        bfKernel: Any = None,  # noqa: N803
         camera: Camera | None = None,
+        **kwds: Any,
     ) -> Struct:
         """Correct one raw frame.
 
