@@ -7,7 +7,20 @@ from typing import Literal
 
 __all__ = ["InterpolationSettings", "IsrSettings", "OverscanMethod", "OverscanSettings"]
 
-OverscanMethod = Literal["MEDIAN_PER_ROW", "MEAN_PER_ROW", "SPLINE", "MEDIAN", "MEAN", "NONE"]
+OverscanMethod = Literal[
+    "MEAN",
+    "MEANCLIP",
+    "MEDIAN",
+    "MEDIAN_PER_ROW",
+    "MEAN_PER_ROW",
+    "POLY",
+    "CHEB",
+    "LEG",
+    "NATURAL_SPLINE",
+    "CUBIC_SPLINE",
+    "AKIMA_SPLINE",
+    "NONE",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,16 +28,18 @@ class OverscanSettings:
     """How the level of one overscan region is found."""
 
     method: OverscanMethod = "MEDIAN_PER_ROW"
-    """A level for each row (median or clipped mean), a robust spline through the rows, one level for the whole
-    region, or none at all."""
+    """One level for the whole region, a level for each row (median or clipped mean), a polynomial or a spline along the
+    rows, or none at all."""
+    order: int = 16
+    """Degree of a polynomial (1 to 5 are usual), or number of groups of rows that a spline runs through (5 or more)."""
+    n_sigma: float = 3.0
+    """A pixel further than this from the median of its row, in units of the row's scatter, does not count."""
     skip_leading: int = 0
     """Columns next to the data to leave out: they hold charge that was transferred late."""
     skip_trailing: int = 0
     """Columns at the far side to leave out."""
     max_deviation_adu: float = 1000.0
     """Pixels farther from the median of the region are no overscan (bleeds, cosmic rays in the register)."""
-    spline_knots: int = 16
-    """Groups of rows whose medians a SPLINE runs through."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -104,9 +104,15 @@ class OverscanConfig(Config):
         allowed={
             "MEDIAN_PER_ROW": "A level for each row: its median.",
             "MEAN_PER_ROW": "A level for each row: its mean without outliers.",
-            "SPLINE": "A smooth curve through the medians of groups of rows.",
             "MEDIAN": "One level for the region: its median.",
-            "MEAN": "One level for the region: its mean without outliers.",
+            "MEAN": "One level for the region: its mean.",
+            "MEANCLIP": "One level for the region: its mean without outliers.",
+            "POLY": "A polynomial through the means of the rows.",
+            "CHEB": "The same, as a series of Chebyshev polynomials.",
+            "LEG": "The same, as a series of Legendre polynomials.",
+            "NATURAL_SPLINE": "A natural cubic spline through the means of groups of rows.",
+            "CUBIC_SPLINE": "The same.",
+            "AKIMA_SPLINE": "A spline of Akima's through the means of groups of rows.",
             "NONE": "No correction.",
         },
         doc="What is fitted.",
@@ -116,7 +122,12 @@ class OverscanConfig(Config):
     max_deviation_adu: Any = RangeField(
         dtype=float, default=1000.0, min=0.0, doc="Pixels farther from the region's median are left out."
     )
-    spline_knots: Any = RangeField(dtype=int, default=16, min=5, doc="Groups of rows that a SPLINE runs through.")
+    order: Any = RangeField(
+        dtype=int, default=16, min=0, doc="Degree of a polynomial, or number of groups that a spline runs through."
+    )
+    n_sigma: Any = RangeField(
+        dtype=float, default=3.0, min=0.0, doc="Pixels farther from their row's median, in its scatter, are left out."
+    )
 
     def settings(self) -> OverscanSettings:
         """The same as the algorithm takes it."""
@@ -125,7 +136,8 @@ class OverscanConfig(Config):
             skip_leading=self.skip_leading,
             skip_trailing=self.skip_trailing,
             max_deviation_adu=self.max_deviation_adu,
-            spline_knots=self.spline_knots,
+            order=self.order,
+            n_sigma=self.n_sigma,
         )
 
 
