@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import astropy.units as u
 import numpy as np
@@ -12,7 +13,7 @@ from skyloom.errors import BadFrameError
 from skyloom.images import bitmask
 from skyloom.images.raw import RawExposure
 from skyloom.instruments import Camera
-from skyloom.isr import InterpolationSettings, IsrSettings, correct_raw
+from skyloom.isr import CrosstalkMatrix, InterpolationSettings, IsrSettings, correct_raw, linearity_of
 from skyloom.simulate import DetectorSettings, Mosaic
 from skyloom.simulate.readout import expose as expose_frame
 from skyloom.simulate.signature import Signature, make_signature
@@ -67,6 +68,26 @@ def test_undoes_what_the_detector_did(
     assert not exposure.bits.any()
     assert exposure.metadata["LSST ISR FLAT APPLIED"]
     assert not exposure.metadata["LSST ISR DARK APPLIED"]
+
+
+def test_undoes_crosstalk_and_non_linearity(
+    make_raw: MakeRaw, signature: Signature, light: np.ndarray, masters: dict[str, MaskedImage]
+) -> None:
+    disturbed = replace(QUIET, crosstalk=3e-4, nonlinearity=0.03)
+    raw = make_raw(expose(light, signature, disturbed, np.random.default_rng(3)))
+    names = tuple(amplifier.layout.name for amplifier in CCD.amplifiers)
+    matrix = CrosstalkMatrix(sources=names, targets=names, coefficients=3e-4 * (1 - np.eye(len(names))))
+    true = np.linspace(0.0, 20000.0, 200)
+    linearities = {}
+    for amplifier in CCD.amplifiers:
+        counted = true * (1.0 - 0.03 * true / amplifier.layout.saturation_adu)
+        linearities[amplifier.layout.name] = linearity_of("Spline", np.r_[counted, counted - true])
+    exposure = correct_raw(raw, crosstalk=matrix, linearities=linearities, **masters)
+    np.testing.assert_allclose(exposure.image.array, light, rtol=1e-6, atol=5e-3)
+    assert exposure.metadata["LSST ISR CROSSTALK APPLIED"]
+    assert exposure.metadata["LSST ISR LINEARIZED AMPLIFIERS"] == len(names)
+    without = correct_raw(raw, **masters).image.array
+    assert np.abs(without - light).max() > 100.0
 
 
 def test_a_flat_without_unit_holds_no_gains(

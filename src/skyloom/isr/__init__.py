@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from .amplifiers import AmplifierLayout, layout_of
 from .correct import correct_raw
+from .crosstalk import CrosstalkSettings
+from .crosstalk_matrix import CrosstalkMatrix
+from .linearity import Linearity
+from .linearity_kinds import linearity_of
 from .mode import PEDESTAL_ONLY, mode_cards
 from .nominal import with_nominal
 from .pile_up import pile_up_level
@@ -13,13 +17,17 @@ from .settings import InterpolationSettings, IsrSettings, OverscanMethod, Oversc
 __all__ = [
     "PEDESTAL_ONLY",
     "AmplifierLayout",
+    "CrosstalkMatrix",
+    "CrosstalkSettings",
     "InterpolationSettings",
     "IsrSettings",
+    "Linearity",
     "OverscanMethod",
     "OverscanSettings",
     "check_not_empty",
     "correct_raw",
     "layout_of",
+    "linearity_of",
     "mode_cards",
     "pile_up_level",
     "read_out",

@@ -15,13 +15,16 @@ from skyloom.images.mask_planes import bitmask
 
 from .amplifiers import AmplifierLayout, layout_of
 from .bias import subtract_bias
+from .crosstalk import correct_crosstalk
 from .dark import subtract_dark
 from .defects import mark_defects
 from .flat import divide_by_flat, normalised_flat
 from .interpolation import interpolate_unusable
+from .linearity import linearize
 from .masters import is_per_adu, is_rate, master_pixels, master_unusable, master_variance
 from .mode import PEDESTAL_ONLY, check_mode
 from .not_a_number import mark_not_a_number
+from .read_order import TrimmedDetector
 from .readout import Readout, check_not_empty, read_out
 from .saturation import grow
 from .settings import IsrSettings
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
 
     from skyloom.images.raw import RawExposure
 
+    from .crosstalk_matrix import CrosstalkMatrix
+    from .linearity import Linearity
+
 __all__ = ["correct_raw"]
 
 
@@ -45,13 +51,15 @@ def correct_raw(
     dark: MaskedImage | None = None,
     flat: MaskedImage | None = None,
     defects: Table | None = None,
+    crosstalk: CrosstalkMatrix | None = None,
+    linearities: Mapping[str, Linearity] | None = None,
     pedestals_adu: Mapping[str, float] | None = None,
     settings: IsrSettings | None = None,
 ) -> Exposure:
     """Remove the instrument signature of one raw frame.
 
-    In ADU: saturation and suspect masks, overscan, assembly, bias.  Then gains, amplifier by amplifier, and in
-    electrons: variance, dark, flat.  Then defects, pixels that are not numbers, interpolation.
+    In ADU: saturation and suspect masks, overscan, assembly, bias, crosstalk, linearity.  Then gains, amplifier by
+    amplifier, and in electrons: variance, dark, flat.  Then defects, pixels that are not numbers, interpolation.
 
     Parameters
     ----------
@@ -66,6 +74,10 @@ def correct_raw(
         is.  It is normalised to a median of one over the detector.
     defects
         Boxes ``x0``, ``y0``, ``width``, ``height`` on the trimmed detector.
+    crosstalk
+        What the detector's amplifiers pick up from each other.
+    linearities
+        Correction of each amplifier, by its name.
     pedestals_adu
         Nominal bias by amplifier name, for amplifiers that have no overscan, where there is no bias frame either.
     settings
@@ -89,11 +101,20 @@ def correct_raw(
     dark = _chosen("dark", dark, settings.use_dark, raw)
     flat = _chosen("flat", flat, settings.use_flat, raw)
     defects = _chosen("defects", defects, settings.use_defects, raw)
+    crosstalk = _chosen("crosstalk", crosstalk, settings.use_crosstalk, raw)
+    linearities = _chosen("linearity", linearities, settings.use_linearity, raw)
     for kind, master in (("bias", bias), ("dark", dark), ("flat", flat)):
         if master is not None:
             check_mode(master, kind, raw)
     metadata: dict[str, Any] = {"LSST ISR UNITS": "electron"}
-    for kind, given in (("BIAS", bias), ("DARK", dark), ("FLAT", flat), ("DEFECTS", defects)):
+    for kind, given in {
+        "BIAS": bias,
+        "CROSSTALK": crosstalk,
+        "LINEARIZER": linearities,
+        "DARK": dark,
+        "FLAT": flat,
+        "DEFECTS": defects,
+    }.items():
         metadata[f"LSST ISR {kind} APPLIED"] = given is not None
 
     layouts = layout_of(raw.detector, raw.image.shape, raw.file)
@@ -104,6 +125,8 @@ def correct_raw(
     frame = _Frame(raw=raw, image=counts.image, bits=counts.bits, metadata=metadata, settings=settings)
     _correct_bias(frame, bias)
     metadata["LSST ISR BIAS PEDESTAL ONLY"] = bias is not None and bool(bias.metadata.get(PEDESTAL_ONLY))
+    _correct_crosstalk(frame, layouts, crosstalk)
+    _linearize(frame, layouts, linearities)
     _apply_gains(frame, layouts, counts)
     _correct_dark(frame, dark)
     _correct_flat(frame, flat)
@@ -158,12 +181,11 @@ def _chosen[T](kind: str, given: T | None, wanted: bool | None, raw: RawExposure
     if wanted is False:
         return None
     if wanted and given is None:
-        what = "defects were" if kind == "defects" else f"{kind} frame was"
-        how = "skyloom calibs defects' or 'skyloom calibs import" if kind == "defects" else "skyloom calibs import"
         raise BadFrameError(
-            f"the settings require {kind}, and no {what} given.",
+            f"the settings require {kind}, and there is none.",
             file=raw.file,
-            cure=f"Run '{how}' for this detector and date, or switch the correction off.",
+            cure="Run 'skyloom calibs build' or 'skyloom calibs import' for this detector and date, or switch the "
+            "correction off.",
         )
     return given
 
@@ -173,6 +195,28 @@ def _correct_bias(frame: _Frame, bias: MaskedImage | None) -> None:
         return
     subtract_bias(frame.image, frame.pixels_of(bias, "bias"))
     frame.variance += master_variance(bias)
+
+
+def _correct_crosstalk(frame: _Frame, layouts: list[AmplifierLayout], matrix: CrosstalkMatrix | None) -> None:
+    if matrix is None:
+        return
+    assert frame.raw.detector is not None
+    detector = TrimmedDetector(
+        image=frame.image,
+        bits=frame.bits,
+        layouts=layouts,
+        corners={amplifier.name: amplifier.readout_corner for amplifier in frame.raw.detector.amplifiers},
+    )
+    result = correct_crosstalk(detector, matrix, frame.settings.crosstalk)
+    frame.metadata["LSST ISR CROSSTALK PIXELS"] = result.marked
+
+
+def _linearize(frame: _Frame, layouts: list[AmplifierLayout], linearities: Mapping[str, Linearity] | None) -> None:
+    if linearities is None:
+        return
+    result = linearize(frame.image, layouts, linearities, file=frame.raw.file)
+    frame.metadata["LSST ISR LINEARIZED AMPLIFIERS"] = result.linearized
+    frame.metadata["LSST ISR LINEARITY OUT OF RANGE"] = result.out_of_range
 
 
 def _apply_gains(frame: _Frame, layouts: list[AmplifierLayout], counts: Readout) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .crosstalk import CrosstalkSettings
+
 __all__ = ["InterpolationSettings", "IsrSettings", "OverscanMethod", "OverscanSettings"]
 
 OverscanMethod = Literal[
@@ -63,8 +65,11 @@ class IsrSettings:
     use_dark: bool | None = None
     use_flat: bool | None = None
     use_defects: bool | None = None
+    use_crosstalk: bool | None = None
+    use_linearity: bool | None = None
     serial_overscan: OverscanSettings = field(default_factory=OverscanSettings)
     parallel_overscan: OverscanSettings = field(default_factory=lambda: OverscanSettings(method="NONE"))
+    crosstalk: CrosstalkSettings = field(default_factory=CrosstalkSettings)
     grow_saturated: int = 1
     """Radius in pixels (city-block) by which saturated areas grow."""
     measured_read_noise: bool = True
