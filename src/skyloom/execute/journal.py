@@ -24,7 +24,10 @@ from skyloom.errors import RepositoryError
 
 from .outcome import Outcome, Status
 
-__all__ = ["Journal", "Key", "Past", "digest", "key_of"]
+__all__ = ["SKY_MAP_PHASE", "Journal", "Key", "Past", "digest", "folder_of", "key_of"]
+
+SKY_MAP_PHASE = "sky map"
+"""The phase in which a run writes outside its own folder."""
 
 type Key = tuple[str, ...]
 """A quantum, whatever its id: the label of its task and the values of its data id."""
@@ -77,6 +80,7 @@ class Journal:
         self.settings: list[dict[str, Any]] = []
         self.quanta: dict[Key, Past] = {}
         self.was_stopped = False
+        self.last_phase = ""
         self._lines: list[str] = []
         self._file: IO[str] | None = self._open() if self.uri.isLocal else None
         if self.uri.exists():
@@ -199,16 +203,23 @@ class Journal:
                 past.written = frozenset(uuid.UUID(one) for one in event["written"])
             case "drop":
                 self.quanta.pop(key, None)
+            case "phase":
+                self.last_phase = event["name"]
             case "registered":
                 for past in self.quanta.values():
                     past.registered = past.registered or past.status is not None
 
 
 def _location(butler: Butler, run: str) -> ResourcePath:
-    """Place of the journal of a run: in its folder, in the first store of the repository that keeps files."""
+    """Place of the journal of a run."""
+    return folder_of(butler, run).join(_NAME)
+
+
+def folder_of(butler: Butler, run: str) -> ResourcePath:
+    """Folder of a run, in the first store of the repository that keeps files."""
     for root in butler.get_datastore_roots().values():
         if root is not None:
-            return root.join(run, forceDirectory=True).join(_NAME)
+            return root.join(run, forceDirectory=True)
     raise RepositoryError("the repository keeps no files", cure="Make it with `skyloom init`.")
 
 

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from lsst.daf.butler import Butler, DatasetRef, DatasetType, QuantumBackedButler
 
-from .journal import Journal, Past
+from skyloom.repo.skymaps import SKYMAPS_RUN
+
+from .journal import SKY_MAP_PHASE, Journal, Past, folder_of
 from .stores import remove_outputs, remove_temporaries
 
 __all__ = ["Registrar"]
@@ -69,6 +71,8 @@ class Registrar:
         self.flush()
         if self._journal.was_stopped:
             remove_temporaries(self._journal.uri.dirname())
+            if self._journal.last_phase == SKY_MAP_PHASE:
+                remove_temporaries(folder_of(self._butler, SKYMAPS_RUN))
         return begun
 
     def take_back(self, refs: Iterable[DatasetRef]) -> None:

@@ -18,7 +18,7 @@ from skyloom.errors import RepositoryError
 from .between import prepare_sky
 from .faults import count_changes
 from .graph import Step, build_graph, split_steps, write_init_outputs
-from .journal import Journal
+from .journal import SKY_MAP_PHASE, Journal
 from .limits import Limits
 from .pool import WorkerPool
 from .progress import Reporter, Silence
@@ -164,7 +164,7 @@ class _Runner:
 
     def _prepare_sky(self) -> bool:
         request = self._request
-        self._journal.phase("sky map")
+        self._journal.phase(SKY_MAP_PHASE)
         try:
             self._skymap = request.between(
                 self._butler, request.skymap, self._collections(["visit_summary"]), request.instrument
