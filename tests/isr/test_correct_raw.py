@@ -14,9 +14,11 @@ from skyloom.images import bitmask
 from skyloom.images.raw import RawExposure
 from skyloom.instruments import Camera
 from skyloom.isr import CrosstalkMatrix, InterpolationSettings, IsrSettings, correct_raw, linearity_of
+from skyloom.isr.brighter_fatter import BrighterFatterSettings
 from skyloom.simulate import DetectorSettings, Mosaic
+from skyloom.simulate.charge import brighter_fatter_kernel
 from skyloom.simulate.readout import expose as expose_frame
-from skyloom.simulate.signature import Signature, make_signature
+from skyloom.simulate.signature import Signature, draw_fringes, make_signature
 
 MakeRaw = Callable[..., RawExposure]
 Master = Callable[..., MaskedImage]
@@ -88,6 +90,40 @@ def test_undoes_crosstalk_and_non_linearity(
     assert exposure.metadata["LSST ISR LINEARIZED AMPLIFIERS"] == len(names)
     without = correct_raw(raw, **masters).image.array
     assert np.abs(without - light).max() > 100.0
+
+
+def test_undoes_the_brighter_fatter_effect(make_raw: MakeRaw, signature: Signature, light: np.ndarray) -> None:
+    flat = Signature(bias=0.0 * signature.bias, dark=signature.dark, flat=np.ones(SHAPE), bad=signature.bad)
+    raw = make_raw(expose(light, flat, replace(QUIET, brighter_fatter=0.02), np.random.default_rng(3)))
+    kernel = -brighter_fatter_kernel(0.02)
+    settings = IsrSettings(brighter_fatter=BrighterFatterSettings(method="FLUX_CONSERVING", threshold=1.0))
+    exposure = correct_raw(raw, brighter_fatter=kernel, settings=settings)
+    peak = np.unravel_index(np.argmax(light), SHAPE)
+    assert correct_raw(raw).image.array[peak] < 0.998 * light[peak]
+    # Beyond the border the simulator has no charge at all, and the correction supposes some.
+    inner = slice(20, -20), slice(20, -20)
+    np.testing.assert_allclose(exposure.image.array[inner], light[inner], rtol=1e-5, atol=0.02)
+    assert exposure.metadata["LSST ISR BF APPLIED"]
+    assert exposure.metadata["LSST ISR BF CONVERGED"]
+    assert not ((exposure.bits & bitmask("EDGE")) != 0)[8, 8:-8].any()
+    assert ((exposure.bits & bitmask("EDGE")) != 0)[:8].all()
+
+
+def test_fringes_are_taken_off(make_raw: MakeRaw, signature: Signature, master: Master) -> None:
+    pattern = draw_fringes(1, CCD, "r")
+    sky = 2000.0 * (1.0 + 0.03 * pattern)
+    noisy = replace(QUIET, noise=True)
+    raw = make_raw(expose(sky * np.ones(SHAPE), signature, noisy, np.random.default_rng(3)))
+    calibrations = {"bias": master(signature.bias, u.adu), "flat": master(signature.flat)}
+    before = correct_raw(raw, **calibrations)
+    after = correct_raw(raw, fringes=[master(pattern)], **calibrations)
+
+    def amplitude(image: np.ndarray) -> float:
+        return float(np.mean((image - image.mean()) * pattern) / np.mean(pattern**2))
+
+    assert amplitude(before.image.array) == pytest.approx(60.0, rel=0.02)
+    assert abs(amplitude(after.image.array)) < 60.0 / 20
+    assert after.metadata["LSST ISR FRINGE AMPLITUDES"] == pytest.approx([60.0], rel=0.05)
 
 
 def test_a_flat_without_unit_holds_no_gains(

@@ -47,14 +47,20 @@ def make(camera: Camera) -> Make:
     return build
 
 
+def task(**changes: Any) -> CfhtIsrTask:
+    """The task without calibrations."""
+    config = CfhtIsrTask.ConfigClass()
+    config.update(doBias=None, doDark=None, doFlat=None, doDefect=None, **changes)
+    return CfhtIsrTask(config=config)
+
+
 def nominal(exposure: Any, name: str) -> Any:
     (amplifier,) = [one for one in exposure.detector.amplifiers if one.name == name]
     return amplifier.nominal_calibrations
 
 
 def test_gains_and_noises_are_the_headers(make: Make) -> None:
-    task = CfhtIsrTask()
-    exposure = task.run(make(GAINA=1.25, RDNOISEB=65535)).exposure
+    exposure = task().run(make(GAINA=1.25, RDNOISEB=65535)).exposure
     assert [nominal(exposure, name).gain for name in "AB"] == [1.25, 1.7]
     assert [nominal(exposure, name).read_noise for name in "AB"] == [3.0, 4.0]
     assert nominal(exposure, "A").saturation == 65535
@@ -66,34 +72,32 @@ def test_gains_and_noises_are_the_headers(make: Make) -> None:
 def test_saturation_is_where_pixels_pile_up(make: Make) -> None:
     raw = make(brightest=62000)
     before = nominal(raw, "A").saturation
-    exposure = CfhtIsrTask().run(raw).exposure
+    exposure = task().run(raw).exposure
     assert nominal(exposure, "A").saturation == nominal(exposure, "B").saturation == int(0.95 * (60000 + 99 * 20.01))
     assert (exposure.bits[101:109, 70:96] & bitmask("SAT")).all()
     assert nominal(raw, "A").saturation == before
     # A second frame, with other cards, has nothing of the first.
-    second = CfhtIsrTask().run(make(GAINA=1.1)).exposure
+    second = task().run(make(GAINA=1.1)).exposure
     assert (nominal(second, "A").gain, nominal(second, "A").saturation) == (1.1, 65535)
 
 
 def test_the_safety_factor_is_a_setting(make: Make) -> None:
-    config = CfhtIsrTask.ConfigClass()
-    config.safe = 0.5
-    exposure = CfhtIsrTask(config=config).run(make(brightest=62000)).exposure
+    exposure = task(safe=0.5).run(make(brightest=62000)).exposure
     assert nominal(exposure, "A").saturation == int(0.5 * (60000 + 99 * 20.01))
 
 
 def test_what_it_refuses(make: Make) -> None:
     with pytest.raises(ValueError, match="brighter-fatter"):
-        CfhtIsrTask().run(make(), bfKernel=np.zeros((17, 17)))
+        task().run(make(), bfKernel=np.zeros((17, 17)))
     with pytest.raises(BadFrameError, match="lacks it") as caught:
-        CfhtIsrTask().run(make(GAINB=None))
+        task().run(make(GAINB=None))
     assert (caught.value.keyword, caught.value.file) == ("GAINB", "7o.fits")
     with pytest.raises(BadFrameError, match="no number"):
-        CfhtIsrTask().run(make(RDNOISEA=65535, RDNOISE="unknown"))
+        task().run(make(RDNOISEA=65535, RDNOISE="unknown"))
     raw = make()
     raw.detector = None
     with pytest.raises(BadFrameError, match="no detector"):
-        CfhtIsrTask().run(raw)
+        task().run(raw)
 
 
 def test_other_amplifiers_are_refused(make: Make) -> None:
@@ -103,4 +107,4 @@ def test_other_amplifiers_are_refused(make: Make) -> None:
     first = raw.detector.amplifiers[0]
     raw.detector.amplifiers[0] = first.model_copy(update={"name": "C"})
     with pytest.raises(BadFrameError, match="amplifier C is none"):
-        CfhtIsrTask().run(raw)
+        task().run(raw)

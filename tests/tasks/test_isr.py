@@ -16,6 +16,7 @@ from skyloom.errors import BadFrameError
 from skyloom.images import RawExposure, bitmask, from_post_isr
 from skyloom.instruments import Camera
 from skyloom.isr import IsrSettings
+from skyloom.pipelines import load_pipeline
 from skyloom.repo.calibrations import certify, import_calibrations
 from skyloom.repo.ingest import ingest_raws
 from skyloom.repo.setup import initialise
@@ -79,20 +80,28 @@ def repo(survey: Survey, camera: Camera, tmp_path_factory: pytest.TempPathFactor
 
 
 def execute(repo: Path, output: str, where: str, **options: object) -> Butler:
-    config = IsrConfig()
-    config.update(**options)
+    config = recommended(**options)
     butler = SimplePipelineExecutor.prep_butler(str(repo), inputs=["simulated/defaults"], output=output)
     executor = SimplePipelineExecutor.from_task_class(IsrTask, config=config, where=where, butler=butler)
     executor.run(register_dataset_types=True)
     return butler
 
 
-def test_the_default_settings_are_those_of_the_algorithm() -> None:
-    assert IsrConfig().settings() == IsrSettings()
+def recommended(**changes: object) -> IsrConfig:
+    """The settings of the shipped pipeline."""
+    config: IsrConfig = load_pipeline("drp").to_graph().tasks["isr"].config.copy()
+    for name, value in changes.items():
+        group, _, field = name.rpartition(".")
+        setattr(getattr(config, group) if group else config, field, value)
+    return config
+
+
+def test_the_settings_of_the_pipeline_are_those_of_the_algorithm() -> None:
+    assert recommended(**{"overscan.order": 16, "parallel_overscan.order": 16}).settings() == IsrSettings()
 
 
 def test_run_takes_and_gives_values(raw: RawExposure, camera: Camera) -> None:
-    task = IsrTask()
+    task = IsrTask(config=recommended())
     exposure = task.run(raw, camera=camera).exposure
     assert exposure.unit == u.electron
     assert exposure.band == "r"
@@ -103,10 +112,10 @@ def test_run_takes_and_gives_values(raw: RawExposure, camera: Camera) -> None:
 
 
 def test_run_says_what_is_missing(raw: RawExposure) -> None:
-    config = IsrConfig()
-    config.do_flat = True
     with pytest.raises(BadFrameError, match="require flat"):
-        IsrTask(config=config).run(raw)
+        IsrTask(config=recommended(doFlat=True)).run(raw)
+    with pytest.raises(BadFrameError, match="require bias"):
+        IsrTask().run(raw)
 
 
 def test_through_a_repository(repo: Path, survey: Survey) -> None:
@@ -130,7 +139,7 @@ def test_through_a_repository(repo: Path, survey: Survey) -> None:
 
 
 def test_switched_off_calibrations_are_not_looked_for(repo: Path) -> None:
-    with execute(repo, "plain", "exposure = 1 AND instrument = 'simulated'", do_bias=False, do_flat=False) as butler:
+    with execute(repo, "plain", "exposure = 1 AND instrument = 'simulated'", doBias=False, doFlat=False) as butler:
         frame = butler.get("post_isr", instrument="simulated", exposure=1, detector=0)
     assert frame.metadata["LSST ISR BIAS APPLIED"] is False
     assert frame.metadata["LSST ISR DEFECTS APPLIED"] is True

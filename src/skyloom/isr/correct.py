@@ -15,10 +15,13 @@ from skyloom.images.mask_planes import bitmask
 
 from .amplifiers import AmplifierLayout, layout_of
 from .bias import subtract_bias
+from .brighter_fatter import correct_brighter_fatter
 from .crosstalk import correct_crosstalk
 from .dark import subtract_dark
 from .defects import mark_defects
+from .edges import mark_edges
 from .flat import divide_by_flat, normalised_flat
+from .fringe import FringeFrame, subtract_fringes
 from .interpolation import interpolate_unusable
 from .linearity import linearize
 from .masters import is_per_adu, is_rate, master_pixels, master_unusable, master_variance
@@ -27,11 +30,12 @@ from .not_a_number import mark_not_a_number
 from .read_order import TrimmedDetector
 from .readout import Readout, check_not_empty, read_out
 from .saturation import grow
-from .settings import IsrSettings
+from .saturation_trails import widen_trails
+from .settings import InterpolationSettings, IsrSettings
 from .variance import counting_variance
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from astropy.table import Table
     from lsst.images import MaskedImage
@@ -43,6 +47,8 @@ if TYPE_CHECKING:
 
 __all__ = ["correct_raw"]
 
+_FOR_BRIGHTER_FATTER = InterpolationSettings(planes=("SAT", "BAD", "UNMASKEDNAN"))
+
 
 def correct_raw(
     raw: RawExposure,
@@ -53,13 +59,16 @@ def correct_raw(
     defects: Table | None = None,
     crosstalk: CrosstalkMatrix | None = None,
     linearities: Mapping[str, Linearity] | None = None,
+    brighter_fatter: np.ndarray | None = None,
+    fringes: Sequence[MaskedImage] | None = None,
     pedestals_adu: Mapping[str, float] | None = None,
     settings: IsrSettings | None = None,
 ) -> Exposure:
     """Remove the instrument signature of one raw frame.
 
     In ADU: saturation and suspect masks, overscan, assembly, bias, crosstalk, linearity.  Then gains, amplifier by
-    amplifier, and in electrons: variance, dark, flat.  Then defects, pixels that are not numbers, interpolation.
+    amplifier, and in electrons: variance, masks of defects and saturated trails, brighter-fatter effect, dark, flat,
+    fringes.  Then interpolation.
 
     Parameters
     ----------
@@ -78,6 +87,10 @@ def correct_raw(
         What the detector's amplifiers pick up from each other.
     linearities
         Correction of each amplifier, by its name.
+    brighter_fatter
+        Kernel ``[y, x]`` of `skyloom.isr.correct_brighter_fatter`, per electron.
+    fringes
+        Trimmed frames of the fringes' components, of any level; how strong each is comes from the frame itself.
     pedestals_adu
         Nominal bias by amplifier name, for amplifiers that have no overscan, where there is no bias frame either.
     settings
@@ -103,6 +116,8 @@ def correct_raw(
     defects = _chosen("defects", defects, settings.use_defects, raw)
     crosstalk = _chosen("crosstalk", crosstalk, settings.use_crosstalk, raw)
     linearities = _chosen("linearity", linearities, settings.use_linearity, raw)
+    brighter_fatter = _chosen("brighter-fatter", brighter_fatter, settings.use_brighter_fatter, raw)
+    fringes = _chosen("fringes", fringes or None, settings.use_fringes, raw)
     for kind, master in (("bias", bias), ("dark", dark), ("flat", flat)):
         if master is not None:
             check_mode(master, kind, raw)
@@ -111,8 +126,10 @@ def correct_raw(
         "BIAS": bias,
         "CROSSTALK": crosstalk,
         "LINEARIZER": linearities,
+        "BF": brighter_fatter,
         "DARK": dark,
         "FLAT": flat,
+        "FRINGE": fringes,
         "DEFECTS": defects,
     }.items():
         metadata[f"LSST ISR {kind} APPLIED"] = given is not None
@@ -128,9 +145,12 @@ def correct_raw(
     _correct_crosstalk(frame, layouts, crosstalk)
     _linearize(frame, layouts, linearities)
     _apply_gains(frame, layouts, counts)
+    _mark(frame, defects)
+    _correct_brighter_fatter(frame, brighter_fatter)
     _correct_dark(frame, dark)
     _correct_flat(frame, flat)
-    _mark(frame, defects)
+    _subtract_fringes(frame, fringes)
+    frame.variance[(frame.bits & bitmask("NO_DATA")) != 0] = np.inf
     metadata["LSST ISR INTERPOLATED PIXELS"] = interpolate_unusable(
         frame.image, frame.variance, frame.bits, settings.interpolation
     )
@@ -277,9 +297,43 @@ def _correct_flat(frame: _Frame, flat: MaskedImage | None) -> None:
     frame.bits[bad] |= bitmask("BAD")
 
 
+def _correct_brighter_fatter(frame: _Frame, kernel: np.ndarray | None) -> None:
+    """Move charge back.  Unusable pixels get a value for this alone, for they repelled charge too."""
+    if kernel is None:
+        return
+    whole, bits = frame.image.copy(), frame.bits.copy()
+    interpolate_unusable(whole, np.empty_like(whole), bits, _FOR_BRIGHTER_FATTER)
+    moved = whole.copy()
+    change = correct_brighter_fatter(moved, kernel, frame.settings.brighter_fatter, file=frame.raw.file)
+    moved -= whole
+    moved[~np.isfinite(moved)] = 0.0
+    frame.image += moved
+    mark_edges(frame.bits, bitmask("EDGE"), max(kernel.shape) // 2)
+    frame.metadata["LSST ISR BF ITERS"] = change.iterations
+    frame.metadata["LSST ISR BF CONVERGED"] = change.converged
+
+
+def _subtract_fringes(frame: _Frame, fringes: Sequence[MaskedImage] | None) -> None:
+    if fringes is None:
+        return
+    frames = [
+        FringeFrame(
+            pattern=frame.pixels_of(fringe, "fringe") * frame.scale_of(fringe),
+            variance=master_variance(fringe) * frame.scale_of(fringe) ** 2,
+            unusable=master_unusable(fringe),
+        )
+        for fringe in fringes
+    ]
+    seed = 0 if frame.raw.obs_info is None else frame.raw.obs_info.exposure_id or 0
+    fit = subtract_fringes(frame.image, frame.variance, frame.bits, frames, frame.settings.fringes, seed)
+    frame.metadata["LSST ISR FRINGE AMPLITUDES"] = [float(one) for one in fit.amplitudes]
+    frame.metadata["LSST ISR FRINGE RMS"] = fit.rms
+
+
 def _mark(frame: _Frame, defects: Table | None) -> None:
     """Masks that need the whole detector."""
-    frame.variance[(frame.bits & bitmask("NO_DATA")) != 0] = np.inf
+    if frame.settings.widen_trails:
+        frame.metadata["LSST ISR TRAIL PIXELS"] = widen_trails(frame.bits, bitmask("SAT"))
     grow(frame.bits, bitmask("SAT"), frame.settings.grow_saturated)
     if defects is not None:
         frame.metadata["LSST ISR DEFECT PIXELS"] = mark_defects(frame.bits, defects, bitmask("BAD"))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .brighter_fatter import BrighterFatterSettings
 from .crosstalk import CrosstalkSettings
+from .fringe import FringeSettings
 
 __all__ = ["InterpolationSettings", "IsrSettings", "OverscanMethod", "OverscanSettings"]
 
@@ -67,9 +69,15 @@ class IsrSettings:
     use_defects: bool | None = None
     use_crosstalk: bool | None = None
     use_linearity: bool | None = None
+    use_brighter_fatter: bool | None = None
+    use_fringes: bool | None = None
     serial_overscan: OverscanSettings = field(default_factory=OverscanSettings)
     parallel_overscan: OverscanSettings = field(default_factory=lambda: OverscanSettings(method="NONE"))
     crosstalk: CrosstalkSettings = field(default_factory=CrosstalkSettings)
+    brighter_fatter: BrighterFatterSettings = field(default_factory=BrighterFatterSettings)
+    fringes: FringeSettings = field(default_factory=FringeSettings)
+    widen_trails: bool = True
+    """Widen saturated areas along the rows, the more the wider they are: charge spilled over there."""
     grow_saturated: int = 1
     """Radius in pixels (city-block) by which saturated areas grow."""
     measured_read_noise: bool = True

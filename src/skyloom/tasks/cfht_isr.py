@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +10,12 @@ from lsst.pex.config import RangeField
 from lsst.pipe.base import Struct
 
 from skyloom.errors import BadFrameError
-from skyloom.isr import pile_up_level, with_nominal
+from skyloom.isr import CrosstalkMatrix, Linearity, pile_up_level, with_nominal
 
 from .isr import IsrConfig, IsrTask
 
 if TYPE_CHECKING:
+    import numpy as np
     from astropy.table import Table
     from lsst.images import MaskedImage
     from lsst.images.cameras import Detector
@@ -58,16 +60,22 @@ class CfhtIsrTask(IsrTask):
         self,
         ccdExposure: RawExposure,  # noqa: N803
         bias: MaskedImage | None = None,
-        linearizer: Any = None,
+        linearizer: Mapping[str, Linearity] | None = None,
         dark: MaskedImage | None = None,
         flat: MaskedImage | None = None,
         defects: Table | None = None,
-        fringes: Any = None,
-        bfKernel: Any = None,  # noqa: N803
+        fringes: MaskedImage | Sequence[MaskedImage] | None = None,
+        bfKernel: np.ndarray | None = None,  # noqa: N803
         camera: Camera | None = None,
+        crosstalk: CrosstalkMatrix | None = None,
         **kwds: Any,
     ) -> Struct:
-        """Correct one raw frame; parameters and result are those of `IsrTask.run`.
+        """Correct one raw frame; the parameters are those of `IsrTask.run`.
+
+        Returns
+        -------
+        Struct
+            ``exposure``: the frame in electrons, an `skyloom.images.Exposure`.
 
         Raises
         ------
@@ -87,6 +95,7 @@ class CfhtIsrTask(IsrTask):
             defects=defects,
             fringes=fringes,
             camera=camera,
+            crosstalk=crosstalk,
             **kwds,
         )
 
