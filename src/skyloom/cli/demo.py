@@ -37,8 +37,13 @@ def command(output: Path, processes: int, seed: int, memory: int | None, quiet: 
     """
     from rich.console import Console
 
+    from skyloom.execute.warm_up import start_compiling
+
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
     begun = time.monotonic()
+    if memory is None:
+        # On a fresh machine the kernels have to be compiled: once, while the frames are drawn, not in every worker.
+        start_compiling()
     survey = _simulate(output, seed, processes, console)
     for arguments in _commands(output, survey, processes, memory, quiet):
         console.print(f"[bold]$ skyloom {' '.join(arguments)}[/bold]" if len(arguments) < 8 else _shortened(arguments))

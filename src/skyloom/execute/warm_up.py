@@ -1,0 +1,78 @@
+"""Compile the kernels before they are needed, by taking one small simulated frame all the way to a coadd."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+
+from skyloom.kernels.psf_flux import fit_stamps
+
+if TYPE_CHECKING:
+    from skyloom.images import Exposure, RawExposure
+
+__all__ = ["compile_kernels", "is_compiled", "start_compiling"]
+
+
+def is_compiled() -> bool:
+    """Whether the cache on disk holds compiled kernels of a frame that was calibrated."""
+    return any(Path(fit_stamps.stats.cache_path).glob("psf_flux.fit_stamps-*.nbi"))
+
+
+def start_compiling() -> subprocess.Popen[bytes] | None:
+    """Compile in a process of its own, beside other work; None where it was done before."""
+    if is_compiled():
+        return None
+    return subprocess.Popen(
+        [sys.executable, "-c", f"from {__name__} import compile_kernels; compile_kernels()"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def compile_kernels() -> None:
+    """Compile what single frames, warps and coadds need; the cache of numba on disk keeps it."""
+    from skyloom.coadd import ExposureHandle, assemble_coadd, prepare_inputs
+    from skyloom.images import from_post_isr, to_post_isr
+    from skyloom.instruments import Camera
+    from skyloom.isr import correct_raw
+    from skyloom.simulate import CalibrationSettings, SkySettings, SurveySettings, VisitSettings, simulate_survey
+    from skyloom.tasks import CalibrateImageTask
+    from skyloom.warp import VisitWarp
+
+    settings = SurveySettings(
+        detectors=(0,),
+        sky=SkySettings(stars_per_square_arcmin=12.0, galaxies_per_square_arcmin=0.0),
+        visits=VisitSettings(visits_per_band=1),
+        calibrations=CalibrationSettings(biases=0, darks=0, flats=0),
+    )
+    camera = Camera.read(settings.camera)
+    with tempfile.TemporaryDirectory(prefix="skyloom-warm-up-") as folder:
+        survey = simulate_survey(folder, settings)
+        raw = camera.complete(_read(survey.raw_files[0]))
+    stars = survey.sky[survey.sky["is_star"] & (survey.sky["flux_r"] > (21.0 * u.ABmag).to_value(u.nJy))]
+    references = Table({name: np.asarray(stars[name]) for name in ("id", "ra", "dec", "flux_g", "flux_r", "flux_i")})
+    frame: Exposure = from_post_isr(to_post_isr(correct_raw(raw)))
+    frame.band = "r"
+    CalibrateImageTask().run(exposures=frame, astrometry_loader=lambda *_: references, camera=camera)
+    assert frame.projection is not None
+    handles = []
+    for visit in range(3):
+        warp = VisitWarp(visit, frame.bbox, frame.projection)
+        warp.add(0, frame)
+        handles.append(ExposureHandle(warp.finish(), visit))
+    inputs, _ = prepare_inputs(handles, ("BAD", "NO_DATA"))
+    assemble_coadd(inputs, frame.bbox, frame.projection)
+
+
+def _read(path: Path) -> RawExposure:
+    from skyloom.images import RawExposure
+
+    return RawExposure(image=fits.getdata(path), header=fits.getheader(path), file=path.name)

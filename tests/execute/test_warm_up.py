@@ -1,0 +1,32 @@
+"""Kernels that are compiled before they are needed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+CODE = """
+from skyloom.execute import warm_up
+assert not warm_up.is_compiled()
+warm_up.subprocess.Popen = lambda command, **_: command
+assert warm_up.start_compiling()[0]
+folder = warm_up.Path(warm_up.fit_stamps.stats.cache_path)
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "psf_flux.fit_stamps-1.py313.nbi").touch()
+assert warm_up.is_compiled()
+assert warm_up.start_compiling() is None
+"""
+
+
+def test_compiling_begins_where_the_cache_is_empty(tmp_path: Path) -> None:
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_one_small_frame_goes_all_the_way() -> None:
+    from skyloom.execute.warm_up import compile_kernels
+
+    compile_kernels()
