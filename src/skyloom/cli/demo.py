@@ -37,7 +37,7 @@ def command(output: Path, processes: int, seed: int, memory: int | None, quiet: 
     """
     from rich.console import Console
 
-    from skyloom.execute.warm_up import start_compiling
+    from skyloom.warm_up import start_compiling
 
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
     begun = time.monotonic()

@@ -38,7 +38,25 @@ def start_compiling() -> subprocess.Popen[bytes] | None:
 
 
 def compile_kernels() -> None:
-    """Compile what single frames, warps and coadds need; the cache of numba on disk keeps it."""
+    """Compile what masters, single frames, warps and coadds need, in this order; numba's cache on disk keeps it."""
+    _compile_masters()
+    _compile_frames()
+
+
+def _compile_masters() -> None:
+    from skyloom.calibs import find_defects
+    from skyloom.calibs.frame_stack import FrameStack
+    from skyloom.calibs.settings import MasterSettings
+
+    frames = np.random.default_rng(1).normal(1000.0, 5.0, (5, 128, 128)).astype(np.float32)
+    with FrameStack(len(frames), 100.0) as stack:
+        for frame in frames:
+            stack.add(frame)
+        stack.combine(np.ones(len(frames)), lambda median, _: np.full_like(median, 25.0), MasterSettings())
+    find_defects(list(frames))
+
+
+def _compile_frames() -> None:
     from skyloom.coadd import ExposureHandle, assemble_coadd, prepare_inputs
     from skyloom.images import from_post_isr, to_post_isr
     from skyloom.instruments import Camera

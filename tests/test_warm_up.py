@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 CODE = """
-from skyloom.execute import warm_up
+from skyloom import warm_up
 assert not warm_up.is_compiled()
 warm_up.subprocess.Popen = lambda command, **_: command
 assert warm_up.start_compiling()[0]
@@ -27,6 +27,6 @@ def test_compiling_begins_where_the_cache_is_empty(tmp_path: Path) -> None:
 
 
 def test_one_small_frame_goes_all_the_way() -> None:
-    from skyloom.execute.warm_up import compile_kernels
+    from skyloom.warm_up import compile_kernels
 
     compile_kernels()
