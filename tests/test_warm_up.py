@@ -27,6 +27,10 @@ def test_compiling_begins_where_the_cache_is_empty(tmp_path: Path) -> None:
 
 
 def test_one_small_frame_goes_all_the_way() -> None:
+    from skyloom.kernels.median import _filtered
+    from skyloom.kernels.psf_flux import fit_stamps
+    from skyloom.kernels.stack import combine_stack
     from skyloom.warm_up import compile_kernels
 
     compile_kernels()
+    assert all(kernel.signatures for kernel in (_filtered, fit_stamps, combine_stack))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from bare_amplifiers import bare_amplifier
 
 from skyloom.errors import BadFrameError
 from skyloom.images.mask_planes import bitmask
@@ -16,19 +17,7 @@ GRIDS = [(1, 2), (2, 1), (2, 2), (2, 4), (4, 2)]
 
 
 def layout(name: str, y: slice, x: slice) -> AmplifierLayout:
-    return AmplifierLayout(
-        name=name,
-        trimmed=(y, x),
-        data=(y, x),
-        serial=None,
-        parallel=None,
-        flip_x=False,
-        flip_y=False,
-        gain=1.0,
-        read_noise=0.0,
-        saturation_adu=np.inf,
-        suspect_adu=np.inf,
-    )
+    return bare_amplifier(name, (y, x))
 
 
 def layouts(grid: tuple[int, int]) -> list[AmplifierLayout]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bare_amplifiers import bare_amplifier
 from lsst.images.cameras import ReadoutCorner
 
 from skyloom.errors import BadFrameError
@@ -36,19 +37,7 @@ PLAIN = CrosstalkSettings(source_level=math.inf)
 def layout(name: str, gain: float = 1.0) -> AmplifierLayout:
     y0, x0 = ROWS * name.startswith("U"), COLUMNS * name.endswith("R")
     region = (slice(y0, y0 + ROWS), slice(x0, x0 + COLUMNS))
-    return AmplifierLayout(
-        name=name,
-        trimmed=region,
-        data=region,
-        serial=None,
-        parallel=None,
-        flip_x=False,
-        flip_y=False,
-        gain=gain,
-        read_noise=4.0,
-        saturation_adu=60000.0,
-        suspect_adu=np.inf,
-    )
+    return bare_amplifier(name, region, gain)
 
 
 def detector(image: np.ndarray, gains: np.ndarray | None = None) -> TrimmedDetector:

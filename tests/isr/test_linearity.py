@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from bare_amplifiers import bare_amplifier
 from scipy.interpolate import Akima1DInterpolator
 
 from skyloom.errors import BadFrameError
@@ -23,20 +24,7 @@ EXCESS = np.array([0.0, 12.0, -30.0, 5.0, 90.0])
 
 
 def layout(name: str, columns: slice) -> AmplifierLayout:
-    region = (slice(0, 40), columns)
-    return AmplifierLayout(
-        name=name,
-        trimmed=region,
-        data=region,
-        serial=None,
-        parallel=None,
-        flip_x=False,
-        flip_y=False,
-        gain=1.5,
-        read_noise=4.0,
-        saturation_adu=60000.0,
-        suspect_adu=np.inf,
-    )
+    return bare_amplifier(name, (slice(0, 40), columns), gain=1.5)
 
 
 LAYOUTS = [layout("A", slice(0, 25)), layout("B", slice(25, 50))]

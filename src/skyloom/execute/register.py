@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from lsst.daf.butler import Butler, DatasetRef, DatasetType, QuantumBackedButler
 
-from skyloom.repo.skymaps import SKYMAPS_RUN
+from skyloom.repo.collections import SKYMAPS
 
 from .journal import SKY_MAP_PHASE, Journal, Past, folder_of
 from .stores import remove_outputs, remove_temporaries
@@ -72,7 +72,7 @@ class Registrar:
         if self._journal.was_stopped:
             remove_temporaries(self._journal.uri.dirname())
             if self._journal.last_phase == SKY_MAP_PHASE:
-                remove_temporaries(folder_of(self._butler, SKYMAPS_RUN))
+                remove_temporaries(folder_of(self._butler, SKYMAPS))
         return begun
 
     def take_back(self, refs: Iterable[DatasetRef]) -> None:

@@ -12,11 +12,11 @@ from scipy.spatial import KDTree
 from skyloom.errors import RepositoryError
 from skyloom.skymap import DiscreteSkyMap, TractCircle, convex_polygon, unit_vectors
 
+from .collections import SKYMAPS
 from .fitted_frames import FittedFrames, read_fitted_frames
 
-__all__ = ["SKYMAPS_RUN", "enclosing_sky_map", "make_sky_map", "read_sky_map", "register_sky_map"]
+__all__ = ["enclosing_sky_map", "make_sky_map", "read_sky_map", "register_sky_map"]
 
-SKYMAPS_RUN = "skymaps"
 DATASET_TYPE = "sky_map"
 """The name of the dimension itself is not allowed."""
 MAX_GAP_DEG = 3.0
@@ -151,7 +151,7 @@ def read_sky_map(butler: Butler, name: str) -> DiscreteSkyMap | None:
         return None
     if not butler.query_dimension_records("skymap", skymap=name, explain=False):
         return None
-    ref = butler.find_dataset(DATASET_TYPE, skymap=name, collections=SKYMAPS_RUN)
+    ref = butler.find_dataset(DATASET_TYPE, skymap=name, collections=SKYMAPS)
     if ref is None:
         return None
     sky_map: DiscreteSkyMap = butler.get(ref)
@@ -172,11 +172,11 @@ def register_sky_map(butler: Butler, sky_map: DiscreteSkyMap) -> None:
     butler.registry.registerDatasetType(
         DatasetType(DATASET_TYPE, ("skymap",), "SkyloomSkyMap", universe=butler.dimensions)
     )
-    butler.collections.register(SKYMAPS_RUN, CollectionType.RUN)
+    butler.collections.register(SKYMAPS, CollectionType.RUN)
     with butler.transaction():
         _write_records(butler, sky_map)
-        if butler.find_dataset(DATASET_TYPE, skymap=sky_map.name, collections=SKYMAPS_RUN) is None:
-            butler.put(sky_map, DATASET_TYPE, skymap=sky_map.name, run=SKYMAPS_RUN)
+        if butler.find_dataset(DATASET_TYPE, skymap=sky_map.name, collections=SKYMAPS) is None:
+            butler.put(sky_map, DATASET_TYPE, skymap=sky_map.name, run=SKYMAPS)
 
 
 def _check_registrable(butler: Butler, sky_map: DiscreteSkyMap) -> None:
