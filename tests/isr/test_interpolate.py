@@ -6,7 +6,7 @@ import pytest
 from skyloom.images import bitmask
 from skyloom.isr import InterpolationSettings
 from skyloom.isr.interpolation import interpolate_unusable
-from skyloom.kernels.interpolate import bridge_runs, kriging_weights
+from skyloom.kernels.interpolate import BRIDGED, bridge_runs, kriging_weights
 
 
 def test_weights_of_a_single_pixel() -> None:
@@ -25,7 +25,7 @@ def test_a_plane_is_continued_through_a_hole(place: tuple[int, int]) -> None:
     bad = np.zeros(image.shape, bool)
     bad[place] = True
     image[place] = np.nan
-    assert bridge_runs(image, bad, 16).sum() == 1
+    assert bridge_runs(image, BRIDGED * bad.astype(np.uint8), 16).sum() == 1
     assert image[place] == pytest.approx(100.0)
 
 
@@ -34,7 +34,7 @@ def test_the_core_of_a_star_is_restored() -> None:
     truth = 1000.0 * np.exp(-0.5 * ((x - 20.2) ** 2 + (y - 19.9) ** 2) / 1.6**2)
     for bad in (x == 20, y == 20, (x == 20) & (y == 20)):
         image = np.where(bad, -1e6, truth)
-        assert bridge_runs(image, bad, 16)[bad].all()
+        assert bridge_runs(image, BRIDGED * bad.astype(np.uint8), 16)[bad].all()
         assert np.abs(image - truth).max() < 0.03 * truth.max()
 
 
@@ -44,7 +44,7 @@ def test_the_shorter_axis_is_taken() -> None:
     bad[10:50, 30:32] = True
     truth = image.copy()
     image[bad] = 0.0
-    bridge_runs(image, bad, 16)
+    bridge_runs(image, BRIDGED * bad.astype(np.uint8), 16)
     np.testing.assert_allclose(image[bad], truth[bad], atol=1e-9)
 
 

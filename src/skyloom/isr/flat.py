@@ -2,53 +2,63 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skyloom.errors import BadFrameError
+from skyloom.images.mask_planes import bitmask
+from skyloom.kernels.order_statistics import pixel_quantiles
+from skyloom.kernels.signature import divide_by_response, mark_unusable
 
-__all__ = ["divide_by_flat", "normalised_flat"]
+if TYPE_CHECKING:
+    from .amplifiers import AmplifierLayout
+    from .masters import MasterPlanes
+
+__all__ = ["divide_by_flat", "flat_level"]
 
 
-def normalised_flat(flat: np.ndarray, unusable: np.ndarray, *, file: str) -> tuple[np.ndarray, float]:
-    """A flat frame over its median, ``[y, x]`` float64, so that a detector keeps its level; and that median.
-
-    Parameters
-    ----------
-    flat
-        Response in any unit, the gains already applied.
-    unusable
-        Bool: pixels that do not count for the median.
+def flat_level(
+    flat: MasterPlanes, layouts: Sequence[AmplifierLayout], factors: Mapping[str, float], *, file: str | None = None
+) -> float:
+    """Median of the usable positive pixels of a flat frame, each amplifier times its factor.
 
     Raises
     ------
     BadFrameError
         If no pixel is positive.
     """
-    good = ~unusable & np.isfinite(flat) & (flat > 0)
-    if not good.any():
+    scaled = flat.image
+    if len(set(factors.values())) > 1:
+        scaled = np.full(flat.image.shape, np.nan, np.float32)
+        for layout in layouts:
+            scaled[layout.trimmed] = flat.image[layout.trimmed] * np.float32(factors[layout.name])
+        common = 1.0
+    else:
+        common = next(iter(factors.values()))
+    (level,), _ = pixel_quantiles(np.asarray(scaled, np.float32), flat.mask, flat.unusable, (0.5,), above=0.0)
+    if math.isnan(level):
         raise BadFrameError(
             "the flat frame has no positive pixel.", file=file, cure="Import another one with 'skyloom calibs import'."
         )
-    level = float(np.median(flat[good]))
-    return np.asarray(flat / level, dtype=np.float64), level
+    return common * float(level)
 
 
 def divide_by_flat(
-    image: np.ndarray, variance: np.ndarray, flat: np.ndarray, flat_variance: np.ndarray, *, minimum: float
-) -> np.ndarray:
-    """Divide image and variance (``[y, x]``, in place) by a normalised flat.
+    image: np.ndarray, variance: np.ndarray, bits: np.ndarray, flat: MasterPlanes, scale: float, *, minimum: float = 0.0
+) -> int:
+    """Divide image and variance ``[y, x]`` by ``scale`` times a flat, in place.
 
-    The variance of the quotient is (V + (I / f)^2 V_f) / f^2.
+    The variance of the quotient is (V + (I / f)^2 V_f) / f^2.  Unusable pixels of the flat become BAD; so do those
+    whose scaled response is not positive or is below ``minimum``, which are left undivided.
 
     Returns
     -------
-    bad
-        Bool ``[y, x]``: pixels whose response is not a number, not positive or below ``minimum``.  Those are left
-        undivided.
+    count
+        Pixels that were left undivided.
     """
-    good = np.isfinite(flat) & (flat > 0) & (flat >= minimum)
-    divisor = np.where(good, flat, 1.0)
-    image /= divisor
-    variance += np.where(good, flat_variance, 0.0) * image.astype(np.float64) ** 2
-    variance /= divisor**2
-    return ~good
+    bad = bitmask("BAD")
+    mark_unusable(flat.image, flat.mask, flat.unusable, bits, bad)
+    return int(divide_by_response(image, variance, flat.image, flat.variance, scale, minimum, bits, bad))

@@ -10,23 +10,22 @@ from .flat import divide_by_flat
 if TYPE_CHECKING:
     import numpy as np
 
+    from .masters import MasterPlanes
+
 __all__ = ["divide_by_illumination"]
 
 
 def divide_by_illumination(
-    image: np.ndarray,
-    variance: np.ndarray,
-    illumination: np.ndarray,
-    illumination_variance: np.ndarray,
-    *,
-    scale: float = 1.0,
-) -> np.ndarray:
+    image: np.ndarray, variance: np.ndarray, bits: np.ndarray, illumination: MasterPlanes, *, scale: float = 1.0
+) -> int:
     """Divide image and variance (``[y, x]``, in place) by an illumination frame over ``scale``.
+
+    Its unusable pixels become BAD; so do those without light, which are left undivided.
 
     Returns
     -------
-    bad
-        Bool ``[y, x]``: pixels whose illumination is not a number or not positive.  Those are left undivided.
+    count
+        Pixels that were left undivided.
 
     Raises
     ------
@@ -35,4 +34,4 @@ def divide_by_illumination(
     """
     if not (math.isfinite(scale) and scale > 0):
         raise ValueError(f"The scale of an illumination frame has to be positive; it is {scale}.")
-    return divide_by_flat(image, variance, illumination / scale, illumination_variance / scale**2, minimum=0.0)
+    return divide_by_flat(image, variance, bits, illumination, 1.0 / scale)

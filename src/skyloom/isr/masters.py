@@ -1,7 +1,8 @@
-"""What the corrections need of a calibration frame: pixels of the right shape, its unusable pixels, its variance."""
+"""What the corrections need of a calibration frame: planes of the right shape, and its unit."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import astropy.units as u
@@ -10,15 +11,46 @@ import numpy as np
 from skyloom.errors import BadFrameError
 
 if TYPE_CHECKING:
-    from lsst.images import MaskedImage
+    from lsst.images import Mask, MaskedImage
 
-__all__ = ["is_per_adu", "is_rate", "master_pixels", "master_unusable", "master_variance"]
+    from .amplifiers import Region
+
+__all__ = ["MasterPlanes", "is_per_adu", "is_rate", "master_planes"]
 
 _UNUSABLE_PLANES = ("BAD", "SAT", "NO_DATA", "UNMASKEDNAN")
 
 
-def master_pixels(master: MaskedImage, shape: tuple[int, int], kind: str, file: str) -> np.ndarray:
-    """The image of a calibration frame, ``[y, x]``.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MasterPlanes:
+    """The planes ``[y, x]`` of a calibration frame as the kernels take them; they are never changed."""
+
+    image: np.ndarray
+    variance: np.ndarray
+    """Counts where it is finite and positive."""
+    mask: np.ndarray
+    """Integers, of which `unusable` tells the pixels that are of no use."""
+    unusable: int
+
+    def __getitem__(self, region: Region) -> MasterPlanes:
+        """A region, as views."""
+        return MasterPlanes(
+            image=self.image[region],
+            variance=self.variance[region],
+            mask=self.mask[region],
+            unusable=self.unusable,
+        )
+
+    def unusable_pixels(self) -> np.ndarray:
+        """Bool: pixels that are not a number, or masked as unusable."""
+        return np.asarray(((self.mask & self.unusable) != 0) | ~np.isfinite(self.image))
+
+    def usable_variance(self) -> np.ndarray:
+        """The variance, zero where it is not stated."""
+        return np.where(np.isfinite(self.variance) & (self.variance > 0), self.variance, np.float32(0.0))
+
+
+def master_planes(master: MaskedImage, shape: tuple[int, ...], kind: str, file: str | None) -> MasterPlanes:
+    """The planes of a calibration frame.
 
     Raises
     ------
@@ -33,22 +65,19 @@ def master_pixels(master: MaskedImage, shape: tuple[int, int], kind: str, file: 
             file=file,
             cure=f"Import a trimmed master {kind} frame of this detector with 'skyloom calibs import'.",
         )
-    return pixels
+    mask, unusable = _unusable_bits(master.mask)
+    return MasterPlanes(image=pixels, variance=master.variance.array, mask=mask, unusable=unusable)
 
 
-def master_unusable(master: MaskedImage) -> np.ndarray:
-    """Bool ``[y, x]``: pixels of a calibration frame that are not a number, or masked as unusable."""
-    unusable: np.ndarray = ~np.isfinite(master.image.array)
-    for name in _UNUSABLE_PLANES:
-        if name in master.mask.schema.names:
-            unusable |= master.mask.get(name)
-    return unusable
-
-
-def master_variance(master: MaskedImage) -> np.ndarray:
-    """Variance of a calibration frame ``[y, x]``, zero where it does not state a usable one."""
-    variance = master.variance.array
-    return np.where(np.isfinite(variance) & (variance > 0), variance, 0.0)
+def _unusable_bits(mask: Mask) -> tuple[np.ndarray, int]:
+    """One integer a pixel, and the bits of it that tell unusable ones."""
+    names = [name for name in _UNUSABLE_PLANES if name in mask.schema.names]
+    if mask.array.shape[-1] == 1:
+        return mask.array[..., 0], sum(int(mask.schema.bit(name).mask) for name in names)
+    marked = np.zeros(mask.array.shape[:2], np.uint8)
+    for name in names:
+        marked |= mask.get(name)
+    return marked, 1
 
 
 def is_per_adu(master: MaskedImage) -> bool:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
+
+from skyloom.kernels.mask_bits import mark_not_finite
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["mark_not_a_number"]
 
@@ -12,6 +17,4 @@ def mark_not_a_number(image: np.ndarray, variance: np.ndarray, bits: np.ndarray,
 
     Pixels that have any of the ``allowed`` bits are neither marked nor counted.
     """
-    found = ~(np.isfinite(image) & np.isfinite(variance)) & ((bits & allowed) == 0)
-    bits[found] |= bit
-    return int(np.count_nonzero(found))
+    return int(mark_not_finite(image, variance, bits, bit, allowed))

@@ -23,9 +23,13 @@ class OverscanLevel:
 
     levels_adu: np.ndarray
     """One level a line (float64); all equal where the method takes one level for the whole region."""
+    mean_adu: float
     median_adu: float
     scatter_adu: float
     """Standard deviation of the levels over the lines."""
+    residual_mean_adu: float
+    residual_median_adu: float
+    """Of what the level leaves of the usable pixels."""
     noise_adu: float
     """Standard deviation (clipped at 3 sigma) of single pixels about the level: the read noise."""
     known: np.ndarray
@@ -97,8 +101,11 @@ def fit_overscan(pixels: np.ndarray, settings: OverscanSettings) -> OverscanLeve
     residual = (counts - levels[:, None])[usable]
     return OverscanLevel(
         levels_adu=levels,
+        mean_adu=float(np.mean(levels)),
         median_adu=float(np.median(levels)),
         scatter_adu=float(np.std(levels)),
+        residual_mean_adu=float(np.mean(residual)),
+        residual_median_adu=float(np.median(residual)),
         noise_adu=float(clipped_mean(residual, 3.0, 3)[1]),
         known=known,
     )

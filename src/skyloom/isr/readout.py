@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,17 +10,16 @@ import numpy as np
 
 from skyloom.errors import BadFrameError
 from skyloom.images.mask_planes import bitmask
+from skyloom.kernels.signature import take_off_levels
 
 from .assembly import as_assembled
 from .overscan import OverscanLevel, fit_overscan, trimmed_overscan
 from .saturation import mark_above
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from skyloom.images.raw import RawExposure
 
-    from .amplifiers import AmplifierLayout, Region
+    from .amplifiers import AmplifierLayout
     from .settings import IsrSettings, OverscanSettings
 
 __all__ = ["Readout", "check_not_empty", "read_out"]
@@ -32,7 +32,7 @@ class Readout:
     image: np.ndarray
     """float32; NaN where no amplifier reads."""
     bits: np.ndarray
-    """int32 mask bits: SAT, SUSPECT, NO_DATA."""
+    """int32 mask bits: SAT, SUSPECT, BAD (whole amplifiers), NO_DATA."""
     noise_adu: dict[str, float] = field(default_factory=dict)
     """Read noise measured in the overscan, for the amplifiers that have one."""
 
@@ -47,9 +47,11 @@ def check_not_empty(raw: RawExposure, layouts: list[AmplifierLayout]) -> None:
     """
     for layout in layouts:
         counts = raw.image[layout.data]
-        finite = counts[np.isfinite(counts)]
-        if finite.size and finite.min() < finite.max():
-            return
+        first = counts[:1]  # nearly always enough
+        for part in (first, counts):
+            finite = part[np.isfinite(part)]
+            if finite.size and finite.min() < finite.max():
+                return
     raise BadFrameError(
         "every amplifier is constant or not a number: the frame is empty.",
         file=raw.file,
@@ -65,6 +67,7 @@ def read_out(
     *,
     pedestals_adu: Mapping[str, float] | None,
     metadata: dict[str, Any],
+    bad_amplifiers: Collection[str] = (),
 ) -> Readout:
     """Mask saturation, take off the overscan and assemble; what was found goes into ``metadata``.
 
@@ -83,35 +86,93 @@ def read_out(
         follows, which then holds it.
     metadata
         Receives what was found.
+    bad_amplifiers
+        Names of amplifiers that are BAD as a whole; those all of whose pixels are SAT or SUSPECT are so, too.
+
+    Raises
+    ------
+    BadFrameError
+        If every amplifier is bad.
     """
     result = Readout(image=np.full(shape, np.nan, np.float32), bits=np.full(shape, bitmask("NO_DATA"), np.int32))
+    bad = {layout.name for layout in layouts if layout.name in bad_amplifiers}
     for layout in layouts:
-        counts = raw.image[layout.data]
-        bits = np.zeros(counts.shape, np.int32)
-        metadata[f"LSST ISR MASK SAT {layout.name}"] = mark_above(counts, layout.saturation_adu, bits, bitmask("SAT"))
-        mark_above(counts, layout.suspect_adu, bits, bitmask("SUSPECT"))
-        serial = _serial_level(raw.image, layout, settings.serial_overscan)
-        pedestal = 0.0 if pedestals_adu is None else pedestals_adu.get(layout.name, 0.0)
-        if serial is None:
-            signal = counts.astype(np.float64) - pedestal
-            metadata[f"LSST ISR PEDESTAL SOURCE {layout.name}"] = (
-                "camera" if pedestals_adu is not None else "bias frame"
-            )
-            metadata[f"LSST ISR OVERSCAN SERIAL MEDIAN {layout.name}"] = pedestal
-        else:
-            signal = counts - _serial_levels_at(layout.data, serial)
-            metadata[f"LSST ISR PEDESTAL SOURCE {layout.name}"] = "serial overscan"
-            metadata[f"LSST ISR OVERSCAN SERIAL MEDIAN {layout.name}"] = serial[0].median_adu
-            metadata[f"LSST ISR OVERSCAN SERIAL STDEV {layout.name}"] = serial[0].scatter_adu
-            metadata[f"LSST ISR OVERSCAN RESIDUAL SERIAL STDEV {layout.name}"] = serial[0].noise_adu
-            result.noise_adu[layout.name] = serial[0].noise_adu
-        parallel = _parallel_level(raw.image, layout, serial, pedestal, settings.parallel_overscan)
-        if parallel is not None:
-            signal -= parallel.levels_adu[None, :]
-            metadata[f"LSST ISR OVERSCAN PARALLEL MEDIAN {layout.name}"] = parallel.median_adu
-        result.image[layout.trimmed] = as_assembled(signal, flip_x=layout.flip_x, flip_y=layout.flip_y)
-        result.bits[layout.trimmed] = as_assembled(bits, flip_x=layout.flip_x, flip_y=layout.flip_y)
+        counts = _native(raw.image[layout.data])
+        image, bits = result.image[layout.trimmed], result.bits[layout.trimmed]
+        bits[...] = 0
+        if layout.name not in bad and _mark(counts, layout, bits, settings, metadata):
+            bad.add(layout.name)
+        if layout.name in bad:
+            bits |= bitmask("BAD")
+        result.noise_adu |= _take_off_overscan(raw.image, layout, counts, image, settings, pedestals_adu, metadata)
+    if bad:
+        metadata["LSST ISR BAD AMPLIFIERS"] = sorted(bad)
+    if len(bad) == len(layouts):
+        raise BadFrameError(
+            "every amplifier is defective, or saturated as a whole.",
+            file=raw.file,
+            cure="Leave the frame out, or correct the table of defects or the level of saturation.",
+        )
     return result
+
+
+def _native(counts: np.ndarray) -> np.ndarray:
+    """The same numbers in the byte order of the machine."""
+    return np.asarray(counts, counts.dtype.newbyteorder("="))
+
+
+def _mark(
+    counts: np.ndarray, layout: AmplifierLayout, bits: np.ndarray, settings: IsrSettings, metadata: dict[str, Any]
+) -> bool:
+    """Mark saturated and suspect pixels, and tell whether no others are left."""
+    level = settings.saturation_adu if np.isfinite(settings.saturation_adu) else layout.saturation_adu
+    ordered = as_assembled(counts, flip_x=layout.flip_x, flip_y=layout.flip_y)
+    saturated = mark_above(ordered, level, bits, bitmask("SAT")) if settings.mark_saturated else 0
+    suspect = mark_above(ordered, layout.suspect_adu, bits, bitmask("SUSPECT")) if settings.mark_suspect else 0
+    metadata[f"LSST ISR MASK SAT {layout.name}"] = saturated
+    return saturated + suspect >= counts.size and bool((bits & bitmask("SAT", "SUSPECT")).all())
+
+
+def _take_off_overscan(
+    raw_image: np.ndarray,
+    layout: AmplifierLayout,
+    counts: np.ndarray,
+    image: np.ndarray,
+    settings: IsrSettings,
+    pedestals_adu: Mapping[str, float] | None,
+    metadata: dict[str, Any],
+) -> dict[str, float]:
+    """Fill an amplifier's part of the trimmed image; return the read noise by its name, where there is an overscan."""
+    name = layout.name
+    serial = _serial_level(raw_image, layout, settings.serial_overscan)
+    pedestal = 0.0 if pedestals_adu is None else pedestals_adu.get(name, 0.0)
+    noise = {}
+    if serial is None:
+        rows = np.full(len(counts), float(pedestal))
+        metadata[f"LSST ISR PEDESTAL SOURCE {name}"] = "camera" if pedestals_adu is not None else "bias frame"
+        metadata[f"LSST ISR OVERSCAN SERIAL MEDIAN {name}"] = pedestal
+    else:
+        rows = _serial_levels_at(layout.data, serial)
+        metadata[f"LSST ISR PEDESTAL SOURCE {name}"] = "serial overscan"
+        _record(metadata, "SERIAL", name, serial[0])
+        noise[name] = serial[0].noise_adu
+    parallel = _parallel_level(raw_image, layout, serial, pedestal, settings.parallel_overscan)
+    columns = np.zeros(counts.shape[1])
+    if parallel is not None:
+        columns = parallel.levels_adu
+        _record(metadata, "PARALLEL", name, parallel)
+    flipped = as_assembled(counts, flip_x=layout.flip_x, flip_y=layout.flip_y)
+    take_off_levels(flipped, rows[:: -1 if layout.flip_y else 1], columns[:: -1 if layout.flip_x else 1], image)
+    return noise
+
+
+def _record(metadata: dict[str, Any], which: str, name: str, level: OverscanLevel) -> None:
+    metadata[f"LSST ISR OVERSCAN {which} MEAN {name}"] = level.mean_adu
+    metadata[f"LSST ISR OVERSCAN {which} MEDIAN {name}"] = level.median_adu
+    metadata[f"LSST ISR OVERSCAN {which} STDEV {name}"] = level.scatter_adu
+    metadata[f"LSST ISR OVERSCAN RESIDUAL {which} MEAN {name}"] = level.residual_mean_adu
+    metadata[f"LSST ISR OVERSCAN RESIDUAL {which} MEDIAN {name}"] = level.residual_median_adu
+    metadata[f"LSST ISR OVERSCAN RESIDUAL {which} STDEV {name}"] = level.noise_adu
 
 
 _Serial = tuple[OverscanLevel, int]
@@ -127,10 +188,10 @@ def _serial_level(image: np.ndarray, layout: AmplifierLayout, settings: Overscan
     return None if level is None else (level, rows.start)
 
 
-def _serial_levels_at(region: Region, serial: _Serial) -> np.ndarray:
-    """Levels of the rows of a region of the raw image, as a column."""
+def _serial_levels_at(region: tuple[slice, slice], serial: _Serial) -> np.ndarray:
+    """Levels of the rows of a region of the raw image."""
     level, first = serial
-    return level.at(np.arange(region[0].start, region[0].stop), first)[:, None]
+    return level.at(np.arange(region[0].start, region[0].stop), first)
 
 
 def _parallel_level(
@@ -140,6 +201,6 @@ def _parallel_level(
     if layout.parallel is None or settings.method == "NONE":
         return None
     region = (layout.parallel[0], layout.data[1])
-    counts = image[region] - (pedestal if serial is None else _serial_levels_at(region, serial))
+    counts = image[region] - (pedestal if serial is None else _serial_levels_at(region, serial)[:, None])
     data_first = layout.data[0].start < region[0].start
     return fit_overscan(trimmed_overscan(counts.T, settings, data_first=data_first), settings)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-from scipy import ndimage
+from typing import TYPE_CHECKING
+
+from skyloom.kernels.mask_bits import marked_places, spread_bit
+from skyloom.kernels.signature import mark_levels
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["grow", "mark_above"]
 
@@ -16,7 +21,7 @@ def mark_above(counts: np.ndarray, level: float, bits: np.ndarray, bit: int) -> 
     counts, bits
         Raw pixels and mask bits ``[y, x]`` of one amplifier; the bits change in place.
     level
-        From here on; +inf marks nothing.
+        From here on; +inf, or not a number, marks nothing.
     bit
         The integer of the mask plane.
 
@@ -25,15 +30,10 @@ def mark_above(counts: np.ndarray, level: float, bits: np.ndarray, bit: int) -> 
     count
         Pixels marked.
     """
-    above = counts >= level
-    bits[above] |= bit
-    return int(np.count_nonzero(above))
+    return int(mark_levels(counts, level, bits, bit))
 
 
 def grow(bits: np.ndarray, bit: int, radius: int) -> None:
     """Extend a mask plane in place by ``radius`` pixels of city-block distance: charge spills into neighbours."""
-    if radius <= 0:
-        return
-    marked = (bits & bit) != 0
-    if marked.any():
-        bits[ndimage.binary_dilation(marked, iterations=radius)] |= bit
+    if radius > 0:
+        spread_bit(bits, *marked_places(bits, bit), bit, radius)

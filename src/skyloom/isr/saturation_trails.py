@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from skyloom.kernels.mask_bits import marked_places
+
 __all__ = ["widen_trails"]
 
 _GROWTH = np.array([0, 0, 0, 0, 0, 0, 1, 1, 3, 3, 4])
@@ -28,7 +30,7 @@ def widen_trails(bits: np.ndarray, bit: int) -> int:
     count
         Pixels that were not marked before.
     """
-    rows = np.flatnonzero(((bits & bit) != 0).any(axis=1))
+    rows = np.unique(marked_places(bits, bit)[0])
     marked = (bits[rows] & bit) != 0
     row, column = np.nonzero(np.diff(marked, axis=1, prepend=False, append=False))
     row, start, stop = row[::2], column[::2], column[1::2]

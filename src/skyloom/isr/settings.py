@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .bad_regions import BadRegionStatistic
 from .brighter_fatter import BrighterFatterSettings
 from .crosstalk import CrosstalkSettings
 from .fringe import FringeSettings
+from .vignette import VignetteSettings
 
 __all__ = ["InterpolationSettings", "IsrSettings", "OverscanMethod", "OverscanSettings"]
 
@@ -71,17 +74,46 @@ class IsrSettings:
     use_linearity: bool | None = None
     use_brighter_fatter: bool | None = None
     use_fringes: bool | None = None
+    use_illumination: bool | None = None
+    mark_saturated: bool = True
+    mark_suspect: bool = True
+    """Whether pixels beyond the amplifiers' levels of saturation and of trust become SAT and SUSPECT."""
+    saturation_adu: float = math.nan
+    """Level of saturation in place of the amplifiers'; not a number for theirs."""
     serial_overscan: OverscanSettings = field(default_factory=OverscanSettings)
     parallel_overscan: OverscanSettings = field(default_factory=lambda: OverscanSettings(method="NONE"))
     crosstalk: CrosstalkSettings = field(default_factory=CrosstalkSettings)
-    brighter_fatter: BrighterFatterSettings = field(default_factory=BrighterFatterSettings)
-    fringes: FringeSettings = field(default_factory=FringeSettings)
+    measured_read_noise: bool = True
+    """Take the read noise from the overscan where there is one; else the camera's."""
+    count_variance: bool = True
+    """Give each pixel its variance; else 1."""
+    negative_plane: str | None = None
+    """Mask plane of pixels so negative that electrons plus read noise squared are none; None marks none."""
     widen_trails: bool = True
     """Widen saturated areas along the rows, the more the wider they are: charge spilled over there."""
     grow_saturated: int = 1
     """Radius in pixels (city-block) by which saturated areas grow."""
-    measured_read_noise: bool = True
-    """Take the read noise from the overscan where there is one; else the camera's."""
+    edge_width: int = 0
+    """Pixels this near to the edge of the detector become SUSPECT."""
+    edge_of_amplifiers: bool = False
+    """Those near to the edges of amplifiers, too."""
+    mark_not_a_number: bool = True
+    brighter_fatter: BrighterFatterSettings = field(default_factory=BrighterFatterSettings)
+    brighter_fatter_interpolation: InterpolationSettings = InterpolationSettings(
+        planes=("SAT", "BAD", "NO_DATA", "UNMASKEDNAN")
+    )
+    """Pixels that get a value while charge is moved back, since they repelled charge too."""
+    brighter_fatter_grow: int = 0
+    """Radius (city-block) by which those planes grow, since charge moved over the border of what is known."""
+    fringes: FringeSettings = field(default_factory=FringeSettings)
+    fringes_first: bool = False
+    """Take the fringes off before the flat: for fringe frames that were not flattened."""
     flat_minimum: float = 0.1
     """Pixels whose relative response is below this are bad."""
+    vignette: VignetteSettings | None = None
+    """What the optics illuminate; pixels outside become VIGNETTED and NO_DATA.  None: the whole detector."""
+    illumination_scale: float = 1.0
+    """The illumination frame is divided by this."""
+    fill_bad: BadRegionStatistic | None = None
+    """Level of the frame that BAD pixels get before the interpolation; None leaves them."""
     interpolation: InterpolationSettings = field(default_factory=InterpolationSettings)

@@ -7,7 +7,10 @@ import math
 import numpy as np
 from numba import njit
 
-__all__ = ["bridge_runs", "kriging_weights"]
+__all__ = ["BRIDGED", "UNUSABLE", "bridge_runs", "kriging_weights", "settle_bridges", "unusable_map"]
+
+UNUSABLE = 1
+BRIDGED = 2
 
 
 @njit(cache=True, nogil=True)
@@ -67,7 +70,7 @@ def _steps_to_good(bad: np.ndarray, y: int, x: int, dy: int, dx: int, limit: int
         row, column = y + step * dy, x + step * dx
         if row < 0 or row >= bad.shape[0] or column < 0 or column >= bad.shape[1]:
             return step, False
-        if not bad[row, column]:
+        if bad[row, column] == 0:
             return step, True
     return limit + 1, False
 
@@ -90,7 +93,7 @@ def _along(image: np.ndarray, bad: np.ndarray, y: int, x: int, dy: int, dx: int,
         sides += 1
         for step in (first, first + 1):
             row, column = y + sign * step * dy, x + sign * step * dx
-            if 0 <= row < bad.shape[0] and 0 <= column < bad.shape[1] and not bad[row, column]:
+            if 0 <= row < bad.shape[0] and 0 <= column < bad.shape[1] and bad[row, column] == 0:
                 offsets[n] = sign * step
                 values[n] = image[row, column]
                 n += 1
@@ -104,6 +107,33 @@ def _along(image: np.ndarray, bad: np.ndarray, y: int, x: int, dy: int, dx: int,
 
 
 @njit(cache=True, nogil=True)
+def unusable_map(image: np.ndarray, bits: np.ndarray, unusable: int, wanted: int) -> np.ndarray:
+    """Which pixels ``[y, x]`` tell nothing (UNUSABLE, uint8), and which of them are to be bridged (BRIDGED).
+
+    Parameters
+    ----------
+    image
+        Pixels; those that are not finite are unusable.
+    bits
+        Mask bits.
+    unusable
+        Pixels with any of these bits are unusable.
+    wanted
+        Pixels with any of these bits, and none of the others, are to be bridged.
+    """
+    found = np.zeros(image.shape, np.uint8)
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            if bits[y, x] & unusable != 0:
+                found[y, x] = UNUSABLE
+            elif bits[y, x] & wanted != 0:
+                found[y, x] = BRIDGED
+            elif not math.isfinite(image[y, x]):
+                found[y, x] = UNUSABLE
+    return found
+
+
+@njit(cache=True, nogil=True)
 def bridge_runs(image: np.ndarray, bad: np.ndarray, max_run: int) -> np.ndarray:
     """Give bad pixels a value from good ones, along the axis in which the run of bad pixels is shorter.
 
@@ -113,9 +143,10 @@ def bridge_runs(image: np.ndarray, bad: np.ndarray, max_run: int) -> np.ndarray:
     Parameters
     ----------
     image
-        Pixels ``[y, x]``; bad ones are replaced in place.
+        Pixels ``[y, x]``; those to be bridged are replaced in place.
     bad
-        Bool ``[y, x]``; pixels that are not finite must be bad.
+        0 where a pixel can be used, UNUSABLE or BRIDGED where not (uint8 ``[y, x]``); pixels that are not finite must
+        be one of the two.
     max_run
         Longest run to bridge, in pixels.
 
@@ -125,24 +156,46 @@ def bridge_runs(image: np.ndarray, bad: np.ndarray, max_run: int) -> np.ndarray:
         Bool ``[y, x]``: pixels that received a value.
     """
     filled = np.zeros(bad.shape, dtype=np.bool_)
-    values = np.zeros(image.shape, dtype=image.dtype)
-    for y in range(bad.shape[0]):
-        for x in range(bad.shape[1]):
-            if not bad[y, x]:
-                continue
-            across, width = _along(image, bad, y, x, 0, 1, max_run)
-            upward, height = _along(image, bad, y, x, 1, 0, max_run)
-            if width == 0 and height == 0:
-                continue
-            if height == 0 or 0 < width < height:
-                values[y, x] = across
-            elif width == 0 or height < width:
-                values[y, x] = upward
-            else:
-                values[y, x] = 0.5 * (across + upward)
-            filled[y, x] = True
-    for y in range(bad.shape[0]):
-        for x in range(bad.shape[1]):
-            if filled[y, x]:
-                image[y, x] = values[y, x]
+    rows, columns = np.nonzero(bad == BRIDGED)
+    values = np.zeros(rows.size, dtype=image.dtype)
+    for place in range(rows.size):
+        y, x = rows[place], columns[place]
+        across, width = _along(image, bad, y, x, 0, 1, max_run)
+        upward, height = _along(image, bad, y, x, 1, 0, max_run)
+        if width == 0 and height == 0:
+            continue
+        if height == 0 or 0 < width < height:
+            values[place] = across
+        elif width == 0 or height < width:
+            values[place] = upward
+        else:
+            values[place] = 0.5 * (across + upward)
+        filled[y, x] = True
+    for place in range(rows.size):
+        if filled[rows[place], columns[place]]:
+            image[rows[place], columns[place]] = values[place]
     return filled
+
+
+@njit(cache=True, nogil=True)
+def settle_bridges(
+    image: np.ndarray, variance: np.ndarray, bits: np.ndarray, bad: np.ndarray, filled: np.ndarray, done: int, lost: int
+) -> int:
+    """Say in the planes ``[y, x]`` what became of the bridges, and return how many held.
+
+    Bridged pixels get the bit ``done`` and the variance +inf.  Those that could not be bridged get ``lost``; they, and
+    those that had it before, become not a number with the variance +inf.
+    """
+    held = 0
+    for y in range(bad.shape[0]):
+        for x in range(bad.shape[1]):
+            if bad[y, x] == 0:
+                continue
+            if bad[y, x] == BRIDGED:
+                variance[y, x] = math.inf
+                bits[y, x] |= done if filled[y, x] else lost
+                held += filled[y, x]
+            if bits[y, x] & lost != 0:
+                image[y, x] = math.nan
+                variance[y, x] = math.inf
+    return held
