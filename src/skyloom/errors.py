@@ -99,7 +99,7 @@ class RefcatError(SkyloomError):
     code = "REFCAT"
 
 
-class FrameError(SkyloomError):
+class FrameError(SkyloomError, RuntimeError):
     """One frame cannot be processed; others can."""
 
     code = "FRAME"

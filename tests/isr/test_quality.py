@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skyloom.images.mask_planes import bitmask
-from skyloom.isr.quality import BackgroundSettings, measure_background
+from skyloom.isr.quality import QualitySettings, measure_background
 
 
 def gradient(shape: tuple[int, int], slope: float) -> tuple[np.ndarray, np.ndarray]:
@@ -15,7 +15,7 @@ def gradient(shape: tuple[int, int], slope: float) -> tuple[np.ndarray, np.ndarr
 
 def test_gradient() -> None:
     image, bits = gradient((256, 640), 0.5)
-    found = measure_background(image, bits, BackgroundSettings(mesh_x=64, mesh_y=128))
+    found = measure_background(image, bits, QualitySettings(mesh_x=64, mesh_y=128))
     cells = 32.0 * np.arange(10)  # each cell is 64 columns of half a count higher than the last
     assert found["SKYLEVEL"] == pytest.approx(1000.0)
     assert found["SKYSIGMA"] == pytest.approx(image.std(), rel=1e-3)
@@ -32,7 +32,7 @@ def test_gradient() -> None:
 )
 def test_meshes_that_do_not_divide_the_size(width: int, grid: str, spread: float) -> None:
     image = np.broadcast_to(1000.0 + np.arange(width), (50, width)).astype(np.float32)
-    settings = BackgroundSettings(mesh_x=64, mesh_y=64, clip=False)
+    settings = QualitySettings(mesh_x=64, mesh_y=64, clip=False)
     found = measure_background(image, np.zeros(image.shape, np.int32), settings)
     assert found["FLATNESS_NGRIDS"] == grid
     levels = [1000 + np.arange(left, min(left + 64, width)).mean() for left in range(0, 64 * int(grid[0]), 64)]
@@ -49,27 +49,27 @@ def test_masked_pixels_and_outliers_do_not_count() -> None:
         bits[80 * row : 80 * row + 30] = bitmask(plane)
     image[40, :20] = np.nan
     image[60, :30] = 9000.0
-    found = measure_background(image, bits, BackgroundSettings(mesh_x=64, mesh_y=64))
+    found = measure_background(image, bits, QualitySettings(mesh_x=64, mesh_y=64))
     assert found["SKYLEVEL"] == pytest.approx(500.0, abs=0.3)
     assert found["SKYSIGMA"] == pytest.approx(10.0, rel=0.03)
     assert float(found["FLATNESS_PP"]) < 0.01
-    unclipped = measure_background(image, bits, BackgroundSettings(mesh_x=64, mesh_y=64, clip=False))
+    unclipped = measure_background(image, bits, QualitySettings(mesh_x=64, mesh_y=64, clip=False))
     assert float(unclipped["FLATNESS_PP"]) > 0.1
 
 
 def test_nothing_to_measure() -> None:
     found = measure_background(
-        np.full((64, 64), np.nan, np.float32), np.zeros((64, 64), np.int32), BackgroundSettings()
+        np.full((64, 64), np.nan, np.float32), np.zeros((64, 64), np.int32), QualitySettings()
     )
     assert all(np.isnan(found[key]) for key in ("SKYLEVEL", "SKYSIGMA", "FLATNESS_PP", "FLATNESS_RMS"))
 
 
 def test_no_flatness_about_zero() -> None:
-    found = measure_background(np.zeros((64, 64), np.float32), np.zeros((64, 64), np.int32), BackgroundSettings())
+    found = measure_background(np.zeros((64, 64), np.float32), np.zeros((64, 64), np.int32), QualitySettings())
     assert found["SKYLEVEL"] == 0
     assert np.isnan(found["FLATNESS_PP"])
 
 
 def test_an_empty_mesh() -> None:
     with pytest.raises(ValueError, match="0 x 256"):
-        BackgroundSettings(mesh_x=0)
+        QualitySettings(mesh_x=0)

@@ -15,7 +15,7 @@ from .mask_planes import MASK_SCHEMA, bits_of
 if TYPE_CHECKING:
     from astro_metadata_translator import ObservationInfo
     from astropy.table import Table
-    from lsst.images import BackgroundMap, ObservationSummaryStats
+    from lsst.images import BackgroundMap, ObservationSummaryStats, Polygon
     from lsst.images.cameras import Detector
     from lsst.images.fields import Field
     from lsst.images.psfs import PointSpreadFunction
@@ -53,6 +53,10 @@ class Exposure:
     backgrounds: BackgroundMap | None = None
     photo_calib: PhotoCalib | None = None
     """What turned, or would turn, instrumental fluxes into nJy."""
+    valid_polygon: Polygon | None = None
+    """Part of the detector, in its pixels, that sees the sky; None for all of it.  Not kept on disk."""
+    transmission: Any = None
+    """A `skyloom.isr.TransmissionCurve`: throughput in the pixels of the detector.  Not kept on disk."""
     summary: ObservationSummaryStats | None = None
     inputs: Table | None = None
     """For a warp or coadd: one row an input (visit, detector, weight, ...)."""

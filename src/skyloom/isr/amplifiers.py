@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lsst.images import Box
     from lsst.images.cameras import Amplifier, AmplifierRawGeometry, Detector
 
-__all__ = ["AmplifierLayout", "Region", "layout_of"]
+__all__ = ["AmplifierLayout", "Region", "layout_of", "overscan_region"]
 
 Region = tuple[slice, slice]
 """Rows, columns."""
@@ -84,8 +84,8 @@ def _layout(amplifier: Amplifier, detector: Detector, raw_shape: tuple[int, ...]
         name=amplifier.name,
         trimmed=_region(amplifier.bbox, detector.bbox),
         data=_region(data),
-        serial=_overscan(geometry, "serial_overscan_bbox"),
-        parallel=_overscan(geometry, "parallel_overscan_bbox"),
+        serial=overscan_region(geometry, "serial_overscan_bbox"),
+        parallel=overscan_region(geometry, "parallel_overscan_bbox"),
         flip_x=geometry is not None and geometry.flip_x,
         flip_y=geometry is not None and geometry.flip_y,
         gain=gain,
@@ -95,7 +95,7 @@ def _layout(amplifier: Amplifier, detector: Detector, raw_shape: tuple[int, ...]
     )
 
 
-def _overscan(geometry: AmplifierRawGeometry | None, name: str) -> Region | None:
+def overscan_region(geometry: AmplifierRawGeometry | None, name: str) -> Region | None:
     """An overscan region; boxes cannot be empty, so one outside the amplifier or on its data says "none"."""
     if geometry is None:
         return None

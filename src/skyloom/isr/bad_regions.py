@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from skyloom.images.mask_planes import bitmask
-from skyloom.kernels.clipped_statistics import clipped_statistics, usable_values
+from skyloom.kernels.clipped_statistics import clipped_statistics
 
 __all__ = ["BadRegionStatistic", "fill_bad_regions"]
 
@@ -42,7 +42,7 @@ def fill_bad_regions(
     """
     if statistic not in get_args(BadRegionStatistic):
         raise ValueError(f"The level is a {' or '.join(get_args(BadRegionStatistic))}, not {statistic!r}.")
-    found = clipped_statistics(usable_values(image, bits, bitmask("BAD")))
+    found = clipped_statistics(image, bits, bitmask("BAD"))
     level = found.median if statistic == "MEDIAN" else found.mean
     fill = (bits & bitmask("BAD", "INTRP")) == bitmask("BAD")
     image[fill] = level

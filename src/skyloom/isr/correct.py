@@ -38,7 +38,10 @@ if TYPE_CHECKING:
     from .crosstalk_matrix import CrosstalkMatrix
     from .linearity import Linearity
 
-__all__ = ["Watch", "correct_raw"]
+__all__ = ["Step", "Watch", "correct_raw"]
+
+type Step = Callable[[IsrFrame], None]
+"""Corrects the frame in place."""
 
 type Watch = Callable[[str, IsrFrame], None]
 """Is told the name of a step that was made, and shown the frame, which it must not change."""
@@ -59,6 +62,8 @@ def correct_raw(
     pedestals_adu: Mapping[str, float] | None = None,
     settings: IsrSettings | None = None,
     watch: Watch | None = None,
+    camera_masks: Step | None = None,
+    stray_light: Step | None = None,
 ) -> Exposure:
     """Remove the instrument signature of one raw frame.
 
@@ -97,6 +102,8 @@ def correct_raw(
     watch
         Called after the steps overscan, bias, crosstalk, linearity, gains, masks, brighter_fatter, dark, flat, fringes,
         vignette, illumination and interpolation.
+    camera_masks, stray_light
+        Steps of the user's own: masks of a camera, after all other masks; and stray light, before the flat.
 
     Returns
     -------
@@ -132,8 +139,10 @@ def correct_raw(
         ("linearity", lambda: step_linearity(frame, linearities)),
         ("gains", lambda: step_gains(frame)),
         ("masks", lambda: step_masks(frame, defects)),
+        *([("camera_masks", lambda: camera_masks(frame))] if camera_masks else []),
         ("brighter_fatter", lambda: step_brighter_fatter(frame, brighter_fatter)),
         ("dark", lambda: step_dark(frame, dark)),
+        *([("stray_light", lambda: stray_light(frame))] if stray_light else []),
         *_flat_and_fringes(frame, flat, fringes),
         ("vignette", lambda: step_vignette(frame)),
         ("illumination", lambda: step_illumination(frame, illumination)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -17,13 +17,18 @@ if TYPE_CHECKING:
     from .amplifiers import AmplifierLayout
     from .masters import MasterPlanes
 
-__all__ = ["divide_by_flat", "flat_level"]
+__all__ = ["divide_by_flat", "flat_level", "multiply_by_flat"]
 
 
 def flat_level(
-    flat: MasterPlanes, layouts: Sequence[AmplifierLayout], factors: Mapping[str, float], *, file: str | None = None
+    flat: MasterPlanes,
+    layouts: Sequence[AmplifierLayout],
+    factors: Mapping[str, float],
+    statistic: Literal["MEDIAN", "MEAN"] = "MEDIAN",
+    *,
+    file: str | None = None,
 ) -> float:
-    """Median of the usable positive pixels of a flat frame, each amplifier times its factor.
+    """Median or mean of the usable positive pixels of a flat frame, each amplifier times its factor.
 
     Raises
     ------
@@ -38,7 +43,11 @@ def flat_level(
         common = 1.0
     else:
         common = next(iter(factors.values()))
-    (level,), _ = pixel_quantiles(np.asarray(scaled, np.float32), flat.mask, flat.unusable, (0.5,), above=0.0)
+    if statistic == "MEAN":
+        usable = ~flat.unusable_pixels() & (scaled > 0)
+        level = float(np.mean(scaled, where=usable, dtype=np.float64)) if usable.any() else math.nan
+    else:
+        (level,), _ = pixel_quantiles(np.asarray(scaled, np.float32), flat.mask, flat.unusable, (0.5,), above=0.0)
     if math.isnan(level):
         raise BadFrameError(
             "the flat frame has no positive pixel.", file=file, cure="Import another one with 'skyloom calibs import'."
@@ -62,3 +71,10 @@ def divide_by_flat(
     bad = bitmask("BAD")
     mark_unusable(flat.image, flat.mask, flat.unusable, bits, bad)
     return int(divide_by_response(image, variance, flat.image, flat.variance, scale, minimum, bits, bad))
+
+
+def multiply_by_flat(image: np.ndarray, variance: np.ndarray, flat: MasterPlanes, scale: float) -> None:
+    """Undo `divide_by_flat`, in place; the noise of the flat is added once more."""
+    response = np.where(np.isfinite(flat.image) & (flat.image > 0), scale * flat.image, 1.0)
+    variance[...] = variance * response**2 + image.astype(np.float64) ** 2 * scale**2 * flat.usable_variance()
+    image *= response

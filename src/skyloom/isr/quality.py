@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from skyloom.images.mask_planes import bitmask
-from skyloom.kernels.clipped_statistics import clipped_statistics, usable_values
+from skyloom.kernels.clipped_statistics import clipped_statistics
 
-__all__ = ["BackgroundSettings", "measure_background"]
+__all__ = ["QualitySettings", "measure_background"]
 
 _IGNORED_PLANES = ("BAD", "SAT", "DETECTED")
 
 
 @dataclass(frozen=True, kw_only=True)
-class BackgroundSettings:
+class QualitySettings:
     """How the background is sampled."""
 
     mesh_x: int = 256
@@ -32,7 +32,7 @@ class BackgroundSettings:
             raise ValueError(f"A cell has at least one pixel; the mesh is {self.mesh_x} x {self.mesh_y}.")
 
 
-def measure_background(image: np.ndarray, bits: np.ndarray, settings: BackgroundSettings) -> dict[str, float | str]:
+def measure_background(image: np.ndarray, bits: np.ndarray, settings: QualitySettings) -> dict[str, float | str]:
     """Header keys of the background of a frame (``[y, x]``); pixels that are BAD, SAT or DETECTED do not count.
 
     SKYLEVEL (median) and SKYSIGMA (clipped) are in the unit of the image.  The flatness of a cell is the mean of its
@@ -44,7 +44,7 @@ def measure_background(image: np.ndarray, bits: np.ndarray, settings: Background
     is cut off at the edge.
     """
     ignored = bitmask(*_IGNORED_PLANES)
-    sky = clipped_statistics(usable_values(image, bits, ignored), settings.clip_sigma, settings.clip_passes)
+    sky = clipped_statistics(image, bits, ignored, settings.clip_sigma, settings.clip_passes)
     levels = _cell_levels(image, bits, ignored, settings)
     flatness = _flatness(levels)
     return {
@@ -58,7 +58,7 @@ def measure_background(image: np.ndarray, bits: np.ndarray, settings: Background
     }
 
 
-def _cell_levels(image: np.ndarray, bits: np.ndarray, ignored: int, settings: BackgroundSettings) -> np.ndarray:
+def _cell_levels(image: np.ndarray, bits: np.ndarray, ignored: int, settings: QualitySettings) -> np.ndarray:
     """Mean of each cell, ``[row, column]``; NaN where no pixel counts."""
     mesh_y, mesh_x = settings.mesh_y, settings.mesh_x
     rows, columns = (max(int(size / mesh + 0.5), 1) for size, mesh in zip(image.shape, (mesh_y, mesh_x), strict=True))
@@ -69,16 +69,11 @@ def _cell_levels(image: np.ndarray, bits: np.ndarray, ignored: int, settings: Ba
                 slice(row * mesh_y, (row + 1) * mesh_y),
                 slice(column * mesh_x, (column + 1) * mesh_x),
             )
-            levels[row, column] = _level(usable_values(image[cell], bits[cell], ignored), settings)
+            n_sigma = settings.clip_sigma if settings.clip else math.inf
+            levels[row, column] = clipped_statistics(
+                image[cell], bits[cell], ignored, n_sigma, settings.clip_passes
+            ).mean
     return levels
-
-
-def _level(values: np.ndarray, settings: BackgroundSettings) -> float:
-    if values.size == 0:
-        return math.nan
-    if settings.clip:
-        return clipped_statistics(values, settings.clip_sigma, settings.clip_passes).mean
-    return float(values.mean(dtype=np.float64))
 
 
 def _flatness(levels: np.ndarray) -> np.ndarray:

@@ -125,7 +125,7 @@ def _mark(
     counts: np.ndarray, layout: AmplifierLayout, bits: np.ndarray, settings: IsrSettings, metadata: dict[str, Any]
 ) -> bool:
     """Mark saturated and suspect pixels, and tell whether no others are left."""
-    level = settings.saturation_adu if np.isfinite(settings.saturation_adu) else layout.saturation_adu
+    level = layout.saturation_adu if settings.saturation_adu is None else settings.saturation_adu
     ordered = as_assembled(counts, flip_x=layout.flip_x, flip_y=layout.flip_y)
     saturated = mark_above(ordered, level, bits, bitmask("SAT")) if settings.mark_saturated else 0
     suspect = mark_above(ordered, layout.suspect_adu, bits, bitmask("SUSPECT")) if settings.mark_suspect else 0

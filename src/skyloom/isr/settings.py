@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -74,12 +73,12 @@ class IsrSettings:
     use_linearity: bool | None = None
     use_brighter_fatter: bool | None = None
     use_fringes: bool | None = None
-    use_illumination: bool | None = None
+    use_illumination: bool | None = False
     mark_saturated: bool = True
     mark_suspect: bool = True
     """Whether pixels beyond the amplifiers' levels of saturation and of trust become SAT and SUSPECT."""
-    saturation_adu: float = math.nan
-    """Level of saturation in place of the amplifiers'; not a number for theirs."""
+    saturation_adu: float | None = None
+    """Level of saturation in place of the amplifiers'; None for theirs."""
     serial_overscan: OverscanSettings = field(default_factory=OverscanSettings)
     parallel_overscan: OverscanSettings = field(default_factory=lambda: OverscanSettings(method="NONE"))
     crosstalk: CrosstalkSettings = field(default_factory=CrosstalkSettings)
@@ -108,10 +107,15 @@ class IsrSettings:
     fringes: FringeSettings = field(default_factory=FringeSettings)
     fringes_first: bool = False
     """Take the fringes off before the flat: for fringe frames that were not flattened."""
+    flat_scaling: Literal["MEDIAN", "MEAN", "USER"] = "MEDIAN"
+    """What the flat is divided by first: its median or mean over the detector, or `flat_scale`."""
+    flat_scale: float = 1.0
     flat_minimum: float = 0.1
     """Pixels whose relative response is below this are bad."""
     vignette: VignetteSettings | None = None
     """What the optics illuminate; pixels outside become VIGNETTED and NO_DATA.  None: the whole detector."""
+    vignette_value: float | None = None
+    """Value of those pixels; None for not a number."""
     illumination_scale: float = 1.0
     """The illumination frame is divided by this."""
     fill_bad: BadRegionStatistic | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skyloom.images.mask_planes import bitmask
-from skyloom.kernels.clipped_statistics import clipped_statistics, usable_values
+from skyloom.kernels.clipped_statistics import clipped_statistics
 
 if TYPE_CHECKING:
     from .amplifiers import AmplifierLayout
@@ -39,10 +39,15 @@ def amplifier_statistics(
         name, part = layout.name, layout.trimmed
         for plane in ("SAT", "BAD"):
             keys[f"LSST ISR MASK {plane} {name}"] = int(np.count_nonzero(bits[part] & bitmask(plane)))
-        values = usable_values(image[part], bits[part], 0)
-        found = clipped_statistics(values)
-        keys[f"LSST ISR FINAL MEAN {name}"] = float(values.mean(dtype=np.float64)) if values.size else math.nan
+        found = clipped_statistics(image[part], bits[part])
+        keys[f"LSST ISR FINAL MEAN {name}"] = _mean(image[part])
         keys[f"LSST ISR FINAL MEDIAN {name}"] = found.median
         keys[f"LSST ISR FINAL STDEV {name}"] = found.sigma
         keys[f"LSST ISR LEVEL {name}"] = found.median - overscan_levels.get(name, math.nan)
     return keys
+
+
+def _mean(pixels: np.ndarray) -> float:
+    """Mean of the finite pixels."""
+    finite = np.isfinite(pixels)
+    return float(np.mean(pixels, where=finite, dtype=np.float64)) if finite.any() else math.nan

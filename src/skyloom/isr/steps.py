@@ -167,10 +167,13 @@ def step_flat(frame: IsrFrame, flat: MaskedImage | None) -> None:
     if flat is None:
         return
     planes, factors = frame.planes_of(flat, "flat"), frame.factors_of(flat)
-    level = flat_level(planes, frame.layouts, factors, file=frame.raw.file)
+    settings = frame.settings
+    level = settings.flat_scale
+    if settings.flat_scaling != "USER":
+        level = flat_level(planes, frame.layouts, factors, settings.flat_scaling, file=frame.raw.file)
     for layout in frame.layouts:
         part, scale = layout.trimmed, factors[layout.name] / level
-        minimum = frame.settings.flat_minimum
+        minimum = settings.flat_minimum
         divide_by_flat(frame.image[part], frame.variance[part], frame.bits[part], planes[part], scale, minimum=minimum)
     frame.metadata["LSST ISR FLAT LEVEL"] = level
 
@@ -232,3 +235,5 @@ def step_interpolation(frame: IsrFrame) -> None:
     frame.metadata["LSST ISR INTERPOLATED PIXELS"] = interpolate_unusable(
         frame.image, frame.variance, frame.bits, settings.interpolation
     )
+    if settings.vignette is not None and settings.vignette_value is not None:
+        frame.image[(frame.bits & bitmask("VIGNETTED")) != 0] = settings.vignette_value

@@ -9,7 +9,7 @@ from astropy.visualization import make_lupton_rgb
 from scipy import ndimage
 
 from skyloom.images.mask_planes import bitmask
-from skyloom.kernels.clipped_statistics import clipped_statistics, usable_values
+from skyloom.kernels.clipped_statistics import clipped_statistics
 
 from .binning import bin_bits, bin_image
 
@@ -41,16 +41,15 @@ def thumbnail(image: np.ndarray, bits: np.ndarray, settings: ThumbnailSettings) 
     as bright as the brightest that do count.  Pixels without a value are black.  Lupton et al. 2004, PASP 116, 133.
     """
     small, small_bits = bin_image(image, settings.binning), bin_bits(bits, settings.binning)
-    values = usable_values(small, small_bits, bitmask(*_IGNORED_PLANES))
-    if values.size == 0:
+    background = clipped_statistics(small, small_bits, bitmask(*_IGNORED_PLANES))
+    if background.accepted == 0:
         return np.zeros((*small.shape, 3), np.uint8)
-    background = clipped_statistics(values)
     black = background.median - settings.black_sigma * np.nan_to_num(background.sigma)
     if settings.saturated_border > 0:
         saturated = (small_bits & bitmask("SAT")) != 0
         if saturated.any():
             saturated = ndimage.binary_dilation(saturated, iterations=settings.saturated_border)
-        small[saturated] = values.max()
+        small[saturated] = np.nanmax(small[(small_bits & bitmask(*_IGNORED_PLANES)) == 0])
     small[~np.isfinite(small)] = black
     return np.asarray(
         make_lupton_rgb(small, small, small, minimum=black, stretch=settings.stretch, Q=settings.softening)

@@ -13,6 +13,7 @@ from skyloom.errors import BadFrameError
 from skyloom.isr import CrosstalkMatrix, Linearity, pile_up_level, with_nominal
 
 from .isr import IsrConfig, IsrTask
+from .isr_inputs import as_raw
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from lsst.images import MaskedImage
     from lsst.images.cameras import Detector
 
-    from skyloom.images import RawExposure
+    from skyloom.images import Exposure, RawExposure
     from skyloom.instruments import Camera
 
 __all__ = ["CfhtIsrConfig", "CfhtIsrTask"]
@@ -30,6 +31,10 @@ _FULL_WELL_ADU = 60000.0
 _NO_READ_NOISE = 60000.0
 """Read noises above this stand for an unknown one: headers of 2003 and 2004 hold 65535."""
 _AMPLIFIERS = ("A", "B")
+
+
+class UnknownAmplifierError(BadFrameError, ValueError):
+    """A detector has an amplifier that MegaPrime does not have."""
 
 
 class CfhtIsrConfig(IsrConfig):
@@ -58,14 +63,14 @@ class CfhtIsrTask(IsrTask):
 
     def run(
         self,
-        ccdExposure: RawExposure,  # noqa: N803
+        ccdExposure: RawExposure | Exposure,
         bias: MaskedImage | None = None,
         linearizer: Mapping[str, Linearity] | None = None,
         dark: MaskedImage | None = None,
         flat: MaskedImage | None = None,
         defects: Table | None = None,
         fringes: MaskedImage | Sequence[MaskedImage] | None = None,
-        bfKernel: np.ndarray | None = None,  # noqa: N803
+        bfKernel: np.ndarray | None = None,
         camera: Camera | None = None,
         crosstalk: CrosstalkMatrix | None = None,
         **kwds: Any,
@@ -86,8 +91,9 @@ class CfhtIsrTask(IsrTask):
         """
         if bfKernel is not None:
             raise ValueError("MegaPrime has no brighter-fatter kernel: leave bfKernel out.")
+        raw = as_raw(ccdExposure, camera, kwds.pop("detectorNum", None))
         return super().run(
-            replace(ccdExposure, detector=self._described(ccdExposure)),
+            replace(raw, detector=self._described(raw)),
             bias=bias,
             linearizer=linearizer,
             dark=dark,
@@ -108,7 +114,7 @@ class CfhtIsrTask(IsrTask):
         changes = {}
         for amplifier in raw.detector.amplifiers:
             if amplifier.name not in _AMPLIFIERS:
-                raise BadFrameError(
+                raise UnknownAmplifierError(
                     f"amplifier {amplifier.name} is none of MegaPrime's, A and B.",
                     file=raw.file,
                     cure="Process the frame with IsrTask, or correct the camera's description.",

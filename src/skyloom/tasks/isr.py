@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 from lsst.pipe.base import PipelineTask, QuantumContext, Struct
 
 from skyloom.errors import BadFrameError
 from skyloom.images import to_post_isr
+from skyloom.images.exposure import Exposure
 from skyloom.isr import (
     CrosstalkMatrix,
+    IsrFrame,
     Linearity,
+    TransmissionCurve,
+    combined_transmission,
     correct_raw,
-    crosstalk_from_data,
-    kernel_from_data,
-    linearities_from_data,
+    distorted_projection,
     linearity_of,
+    unvignetted_field,
 )
 
 from .failure import failing_frames
 from .isr_config import IsrConfig
+from .isr_figures import binned, record_statistics, warnings_of
+from .isr_inputs import as_raw, calibrations_from_data, provenance_of, with_photon_transfer
+from .isr_methods import IsrMethods
+from .isr_offsets import correct_amplifier_offsets
+from .isr_watch import IsrWatch
+from .whole_frame import whole_frame_detector
 
 if TYPE_CHECKING:
+    import numpy as np
     from astropy.table import Table
     from lsst.images import MaskedImage
     from lsst.images.cameras import Detector
@@ -34,52 +44,72 @@ if TYPE_CHECKING:
 __all__ = ["IsrConfig", "IsrTask"]
 
 
-class IsrTask(PipelineTask):
+class IsrTask(IsrMethods, PipelineTask):
     """Remove the instrument signature of raw frames."""
 
     ConfigClass = IsrConfig
     _DefaultName = "isr"
     config: IsrConfig
 
-    def runQuantum(  # noqa: N802
-        self,
-        butlerQC: QuantumContext,  # noqa: N803
-        inputRefs: Any,  # noqa: N803
-        outputRefs: Any,  # noqa: N803
-    ) -> None:
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.debug_frames = {}
+
+    def runQuantum(self, butlerQC: QuantumContext, inputRefs: Any, outputRefs: Any) -> None:
         """Read a frame, correct it, write it; a frame that cannot be corrected writes nothing."""
         inputs = cast("dict[str, Any]", butlerQC.get(inputRefs))
         detector = int(cast("Any", butlerQC.quantum.dataId)["detector"])
         with failing_frames(self):
             inputs["ccdExposure"] = inputs["camera"].complete(inputs["ccdExposure"], detector_id=detector)
-            if inputs.get("crosstalk") is not None:
-                inputs["crosstalk"] = crosstalk_from_data(inputs["crosstalk"])
-            if inputs.get("linearizer") is not None:
-                inputs["linearizer"] = linearities_from_data(inputs["linearizer"])
-            if (kernel := inputs.pop("newBFKernel", None)) is not None:
-                inputs["bfKernel"] = kernel_from_data(kernel)
-            exposure = self.run(**inputs).exposure
-        butlerQC.put(Struct(outputExposure=to_post_isr(exposure)), outputRefs)
+            outputs = self.run(**calibrations_from_data(inputs))
+        if self.config.doHeaderProvenance:
+            outputs.exposure.metadata |= provenance_of(
+                {name: ref for name, ref in inputRefs if name not in ("ccdExposure", "camera") and ref is not None}
+            )
+        for name, product in self._products(outputs).items():
+            butlerQC.put(product, getattr(outputRefs, name))
+
+    def _products(self, outputs: Struct) -> dict[str, Any]:
+        """What the settings want to be written, in the form in which it is."""
+        products: dict[str, Any] = {}
+        if self.config.doWrite:
+            products["outputExposure"] = to_post_isr(outputs.exposure)
+            if outputs.preInterpExposure is not None:
+                products["preInterpExposure"] = to_post_isr(outputs.preInterpExposure)
+            for name in ("outputOssThumbnail", "outputFlattenedThumbnail"):
+                if getattr(outputs, name) is not None:
+                    products[name] = getattr(outputs, name)
+        if self.config.doBinnedExposures:
+            products |= {name: getattr(outputs, name) for name in ("outputBin1Exposure", "outputBin2Exposure")}
+        return products
 
     def run(
         self,
-        ccdExposure: RawExposure,  # noqa: N803
+        ccdExposure: RawExposure | Exposure,
         bias: MaskedImage | None = None,
         linearizer: Mapping[str, Linearity] | None = None,
         dark: MaskedImage | None = None,
         flat: MaskedImage | None = None,
         defects: Table | None = None,
         fringes: MaskedImage | Sequence[MaskedImage] | None = None,
-        bfKernel: np.ndarray | None = None,  # noqa: N803
+        bfKernel: np.ndarray | None = None,
         camera: Camera | None = None,
         crosstalk: CrosstalkMatrix | None = None,
+        *,
+        ptc: Mapping[str, Any] | None = None,
+        illumMaskedImage: MaskedImage | None = None,
+        opticsTransmission: TransmissionCurve | None = None,
+        filterTransmission: TransmissionCurve | None = None,
+        sensorTransmission: TransmissionCurve | None = None,
+        atmosphereTransmission: TransmissionCurve | None = None,
+        detectorNum: int | None = None,
     ) -> Struct:
         """Correct one raw frame.
 
         Parameters
         ----------
         ccdExposure
-            Raw frame that its camera has completed.
+            Raw frame that its camera has completed, or an untrimmed exposure in ADU.
         bias, dark, flat
             Masters of the trimmed detector; see `skyloom.isr.correct_raw` for their units.
         linearizer
@@ -94,44 +124,131 @@ class IsrTask(PipelineTask):
             Gives the band of the filter, and the nominal bias of amplifiers without overscan.
         crosstalk
             What the detector's amplifiers pick up from each other.
+        ptc
+            ``amplifiers``: by name ``gain`` (electrons an ADU) and ``read_noise`` (electrons).
+        illumMaskedImage
+            Light of the sky over that of the flat.
+        opticsTransmission, filterTransmission, sensorTransmission, atmosphereTransmission
+            Throughputs; that of the sensor in pixels, the others in focal-plane mm.
+        detectorNum
+            Id of the frame's detector in the camera, for a frame that does not have one yet.
 
         Returns
         -------
         Struct
-            ``exposure``: the frame in electrons, an `skyloom.images.Exposure`.
+            ``exposure`` and ``outputExposure``: the frame in electrons, an `skyloom.images.Exposure`.  And where the
+            settings want them, else None: ``preInterpExposure``; ``ossThumb`` and ``outputOssThumbnail``,
+            ``flattenedThumb`` and ``outputFlattenedThumbnail``, pictures uint8 ``[y, x, colour]``;
+            ``outputBin1Exposure``, ``outputBin2Exposure``, each a `lsst.images.MaskedImage`.
 
         Raises
         ------
         skyloom.errors.BadFrameError
             If the frame is empty or of the wrong shape, or a required calibration is missing or does not fit.
+        TypeError
+            If the frame is neither a raw frame nor an exposure.
         """
-        detector = ccdExposure.detector
-        pedestals = None if camera is None or detector is None else camera.bias_levels(detector.id)
-        if linearizer is None and detector is not None and self.doLinearize(detector):
-            linearizer = _described_linearity(detector)
+        raw = self._prepared(as_raw(ccdExposure, camera, detectorNum), ptc)
+        assert raw.detector is not None
+        watch = IsrWatch(self)
         exposure = correct_raw(
-            ccdExposure,
+            raw,
             bias=bias,
             dark=dark,
             flat=flat,
             defects=defects,
             crosstalk=crosstalk,
-            linearities=linearizer,
+            linearities=self._linearities(raw.detector, linearizer),
             brighter_fatter=bfKernel,
-            fringes=self._fringes(ccdExposure, fringes),
-            pedestals_adu=pedestals,
-            settings=self.config.settings(),
+            fringes=self._fringes(raw, fringes),
+            illumination=illumMaskedImage,
+            pedestals_adu=None if camera is None else camera.bias_levels(raw.detector.id),
+            settings=self.config.settings(None if raw.obs_info is None else raw.obs_info.physical_filter),
+            watch=watch,
+            camera_masks=self.mask_camera_specific if self.config.doCameraSpecificMasking else None,
+            stray_light=self.subtract_stray_light if self.config.doStrayLight else None,
         )
         if camera is not None and exposure.physical_filter in camera.filters:
             exposure.band = camera.filters[exposure.physical_filter].band
-        for name, value in exposure.metadata.items():
-            self.metadata[name] = value
-        return Struct(exposure=exposure)
+        self._describe_optics(
+            exposure,
+            atmosphere=atmosphereTransmission,
+            optics=opticsTransmission,
+            filter_curve=filterTransmission,
+            sensor=sensorTransmission,
+        )
+        self.roughZeroPoint(exposure)
+        if self.config.doAmpOffset:
+            offsets = correct_amplifier_offsets(exposure, watch.layouts, self.config.ampOffset, raw.file)
+            self.metadata["AMPOFFSET_PEDESTALS"] = list(offsets.pedestals.values())
+        if self.config.doMeasureBackground:
+            self.measureBackground(exposure, self.config.qa)
+        record_statistics(exposure, watch.layouts, self.config)
+        self._report(exposure)
+        self.debugView(exposure, "exposure")
+        coarse = self.config.doBinnedExposures
+        return Struct(
+            exposure=exposure,
+            outputExposure=exposure,
+            preInterpExposure=watch.before_interpolation,
+            ossThumb=watch.oss_thumbnail,
+            outputOssThumbnail=watch.oss_thumbnail,
+            flattenedThumb=watch.flattened_thumbnail,
+            outputFlattenedThumbnail=watch.flattened_thumbnail,
+            outputBin1Exposure=binned(exposure, self.config.binFactor1) if coarse else None,
+            outputBin2Exposure=binned(exposure, self.config.binFactor2) if coarse else None,
+        )
 
-    def doLinearize(self, detector: Detector) -> bool:  # noqa: N802
+    def doLinearize(self, detector: Detector) -> bool:
         """Whether the counts of a detector are to be linearised, by the settings and its description."""
         first = detector.amplifiers[0].nominal_calibrations
         return self.config.doLinearize is not False and first is not None and first.linearity_type != "None"
+
+    def mask_camera_specific(self, frame: IsrFrame) -> None:
+        """Called after all other masks if ``doCameraSpecificMasking``: for tasks of a camera to override."""
+
+    def subtract_stray_light(self, frame: IsrFrame) -> None:
+        """Called before the flat, in electrons, if ``doStrayLight``: for tasks of a camera to override."""
+
+    def _prepared(self, raw: RawExposure, ptc: Mapping[str, Any] | None) -> RawExposure:
+        """The frame with its detector as the settings want it."""
+        config = self.config
+        if raw.detector is None and not config.doAssembleCcd:
+            detector = whole_frame_detector(
+                (raw.image.shape[0], raw.image.shape[1]),
+                gain=config.gain,
+                read_noise=config.readNoise,
+                saturation=config.saturation,
+            )
+            raw = replace(raw, detector=detector)
+        if raw.detector is None:
+            raise BadFrameError(
+                "the frame has no detector.",
+                file=raw.file,
+                cure="Complete it with its camera first, or set doAssembleCcd to False.",
+            )
+        if raw.projection is None and config.expectWcs:
+            self.log.warning("%s has no projection.", raw.file)
+        if config.doAddDistortionModel:
+            if raw.projection is None:
+                raise BadFrameError(
+                    "a distortion was to be added, and there is no projection.",
+                    file=raw.file,
+                    cure="Set doAddDistortionModel to False.",
+                )
+            raw = replace(raw, projection=distorted_projection(raw.projection, raw.detector))
+        return with_photon_transfer(raw, ptc, gains=config.usePtcGains, noises=config.usePtcReadNoise)
+
+    def _linearities(self, detector: Detector, given: Mapping[str, Linearity] | None) -> Mapping[str, Linearity] | None:
+        """The calibration, or what the camera's description says of the amplifiers."""
+        if given is not None or not self.doLinearize(detector):
+            return given
+        described = {amplifier.name: amplifier.nominal_calibrations for amplifier in detector.amplifiers}
+        return {
+            name: linearity_of(nominal.linearity_type, nominal.linearity_coefficients)
+            for name, nominal in described.items()
+            if nominal is not None
+        }
 
     def _fringes(
         self, raw: RawExposure, given: MaskedImage | Sequence[MaskedImage] | None
@@ -148,12 +265,16 @@ class IsrTask(PipelineTask):
             )
         return None
 
+    def _describe_optics(self, exposure: Exposure, **curves: TransmissionCurve | None) -> None:
+        """What the optics let through, and where."""
+        if self.config.doVignette:
+            self.setValidPolygonIntersect(exposure, unvignetted_field(self.config.vignette.settings()))
+        if self.config.doAttachTransmissionCurve and exposure.detector is not None:
+            exposure.transmission = combined_transmission(exposure.detector.to_focal_plane, **curves)
 
-def _described_linearity(detector: Detector) -> dict[str, Linearity]:
-    """What the camera's description says of the amplifiers."""
-    described = {amplifier.name: amplifier.nominal_calibrations for amplifier in detector.amplifiers}
-    return {
-        name: linearity_of(nominal.linearity_type, nominal.linearity_coefficients)
-        for name, nominal in described.items()
-        if nominal is not None
-    }
+    def _report(self, exposure: Exposure) -> None:
+        """Tell what a user should know, and keep the rest in the metadata of the task."""
+        for name, value in exposure.metadata.items():
+            self.metadata[name] = value
+        for warning in warnings_of(exposure.metadata):
+            self.log.warning("%s", warning)
