@@ -19,7 +19,7 @@ from .fringe import FringeSettings
 from .interpolation import interpolate_unusable
 from .linearity import Linearity
 from .linearity_kinds import linearity_of
-from .masters import MasterPlanes, is_rate, master_planes
+from .masters import MasterPlanes, MasterSource, is_rate, master_planes
 from .mode import PEDESTAL_ONLY, mode_cards
 from .nominal import with_nominal
 from .not_a_number import mark_not_a_number
@@ -51,6 +51,7 @@ __all__ = [
     "IsrSettings",
     "Linearity",
     "MasterPlanes",
+    "MasterSource",
     "OverscanLevel",
     "OverscanMethod",
     "OverscanSettings",

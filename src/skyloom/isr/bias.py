@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skyloom.images.mask_planes import bitmask
-from skyloom.kernels.signature import add_scaled, mark_unusable
+from skyloom.kernels.signature import add_master
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,5 +21,4 @@ def subtract_bias(image: np.ndarray, variance: np.ndarray, bits: np.ndarray, bia
     The variance of the bias adds to that of the image; its unusable pixels become BAD, and those that are not finite
     are not subtracted.
     """
-    mark_unusable(bias.image, bias.mask, bias.unusable, bits, bitmask("BAD"))
-    add_scaled(image, variance, bias.image, bias.variance, -1.0)
+    add_master(image, variance, bits, bias.image, bias.variance, bias.mask, bias.unusable, -1.0, bitmask("BAD"))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from skyloom.errors import BadFrameError
 
 from .amplifiers import AmplifierLayout, layout_of
+from .calibrations import Calibrations
 from .frame import IsrFrame
-from .mode import check_mode
 from .readout import check_not_empty, read_out
 from .settings import IsrSettings
 from .steps import (
@@ -30,13 +30,13 @@ from .steps import (
 if TYPE_CHECKING:
     import numpy as np
     from astropy.table import Table
-    from lsst.images import MaskedImage
 
     from skyloom.images.exposure import Exposure
     from skyloom.images.raw import RawExposure
 
     from .crosstalk_matrix import CrosstalkMatrix
     from .linearity import Linearity
+    from .masters import MasterSource
 
 __all__ = ["Step", "Watch", "correct_raw"]
 
@@ -50,15 +50,15 @@ type Watch = Callable[[str, IsrFrame], None]
 def correct_raw(
     raw: RawExposure,
     *,
-    bias: MaskedImage | None = None,
-    dark: MaskedImage | None = None,
-    flat: MaskedImage | None = None,
+    bias: MasterSource | None = None,
+    dark: MasterSource | None = None,
+    flat: MasterSource | None = None,
     defects: Table | None = None,
     crosstalk: CrosstalkMatrix | None = None,
     linearities: Mapping[str, Linearity] | None = None,
     brighter_fatter: np.ndarray | None = None,
-    fringes: Sequence[MaskedImage] | None = None,
-    illumination: MaskedImage | None = None,
+    fringes: Sequence[MasterSource] | None = None,
+    illumination: MasterSource | None = None,
     pedestals_adu: Mapping[str, float] | None = None,
     settings: IsrSettings | None = None,
     watch: Watch | None = None,
@@ -70,6 +70,8 @@ def correct_raw(
     In ADU: saturation and suspect masks, overscan, assembly, bias, crosstalk, linearity.  Then gains, amplifier by
     amplifier, and in electrons: variance, masks of defects and saturated trails, brighter-fatter effect, dark, flat,
     fringes, vignetting, illumination.  Then interpolation.
+
+    Each calibration frame may be given as a function that reads it, so that no two have to be in memory.
 
     Parameters
     ----------
@@ -117,63 +119,44 @@ def correct_raw(
         If the frame is empty or of the wrong shape, or a required calibration is missing or of the wrong shape.
     """
     settings = settings or IsrSettings()
-    bias = _chosen("bias", bias, settings.use_bias, raw)
-    dark = _chosen("dark", dark, settings.use_dark, raw)
-    flat = _chosen("flat", flat, settings.use_flat, raw)
-    defects = _chosen("defects", defects, settings.use_defects, raw)
-    crosstalk = _chosen("crosstalk", crosstalk, settings.use_crosstalk, raw)
-    linearities = _chosen("linearity", linearities, settings.use_linearity, raw)
-    brighter_fatter = _chosen("brighter-fatter", brighter_fatter, settings.use_brighter_fatter, raw)
-    fringes = _chosen("fringes", fringes or None, settings.use_fringes, raw)
-    illumination = _chosen("illumination", illumination, settings.use_illumination, raw)
-    for kind, master in (("bias", bias), ("dark", dark), ("flat", flat)):
-        if master is not None:
-            check_mode(master, kind, raw)
-
-    frame = _begun(raw, defects, None if bias is not None else pedestals_adu or {}, settings)
-    watch = watch or _nobody
-    watch("overscan", frame)
+    given = Calibrations(
+        bias=bias,
+        crosstalk=crosstalk,
+        linearities=linearities,
+        defects=defects,
+        brighter_fatter=brighter_fatter,
+        dark=dark,
+        flat=flat,
+        fringes=fringes or None,
+        illumination=illumination,
+    ).chosen(settings, raw.file)
+    frame = _begun(raw, given.defects, None if given.bias is not None else pedestals_adu or {}, settings)
     steps: list[tuple[str, Callable[[], None]]] = [
-        ("bias", lambda: step_bias(frame, bias)),
-        ("crosstalk", lambda: step_crosstalk(frame, crosstalk)),
-        ("linearity", lambda: step_linearity(frame, linearities)),
+        ("bias", lambda: step_bias(frame, given.bias)),
+        ("crosstalk", lambda: step_crosstalk(frame, given.crosstalk)),
+        ("linearity", lambda: step_linearity(frame, given.linearities)),
         ("gains", lambda: step_gains(frame)),
-        ("masks", lambda: step_masks(frame, defects)),
+        ("masks", lambda: step_masks(frame, given.defects)),
         *([("camera_masks", lambda: camera_masks(frame))] if camera_masks else []),
-        ("brighter_fatter", lambda: step_brighter_fatter(frame, brighter_fatter)),
-        ("dark", lambda: step_dark(frame, dark)),
+        ("brighter_fatter", lambda: step_brighter_fatter(frame, given.brighter_fatter)),
+        ("dark", lambda: step_dark(frame, given.dark)),
         *([("stray_light", lambda: stray_light(frame))] if stray_light else []),
-        *_flat_and_fringes(frame, flat, fringes),
+        ("flat", lambda: step_flat(frame, given.flat)),
+        ("fringes", lambda: step_fringes(frame, given.fringes)),
         ("vignette", lambda: step_vignette(frame)),
-        ("illumination", lambda: step_illumination(frame, illumination)),
+        ("illumination", lambda: step_illumination(frame, given.illumination)),
         ("interpolation", lambda: step_interpolation(frame)),
     ]
+    if settings.fringes_first:
+        flat_at = [name for name, _ in steps].index("flat")
+        steps[flat_at : flat_at + 2] = steps[flat_at + 1], steps[flat_at]
+    watch = watch or _nobody
+    watch("overscan", frame)
     for name, step in steps:
         step()
         watch(name, frame)
-    for kind, given in {
-        "BIAS": bias,
-        "CROSSTALK": crosstalk,
-        "LINEARIZER": linearities,
-        "BF": brighter_fatter,
-        "DARK": dark,
-        "FLAT": flat,
-        "FRINGE": fringes,
-        "ILLUMINATION": illumination,
-        "DEFECTS": defects,
-    }.items():
-        frame.metadata[f"LSST ISR {kind} APPLIED"] = given is not None
+    frame.metadata |= given.applied()
     return frame.exposure()
-
-
-def _flat_and_fringes(
-    frame: IsrFrame, flat: MaskedImage | None, fringes: Sequence[MaskedImage] | None
-) -> list[tuple[str, Callable[[], None]]]:
-    steps: list[tuple[str, Callable[[], None]]] = [
-        ("flat", lambda: step_flat(frame, flat)),
-        ("fringes", lambda: step_fringes(frame, fringes)),
-    ]
-    return steps[::-1] if frame.settings.fringes_first else steps
 
 
 def _begun(
@@ -212,20 +195,6 @@ def _inside_one(layout: AmplifierLayout, defects: Table) -> bool:
     x0, y0, width, height = (defects[name] for name in ("x0", "y0", "width", "height"))
     holds = (x0 <= columns.start) & (x0 + width >= columns.stop) & (y0 <= rows.start) & (y0 + height >= rows.stop)
     return bool(holds.any())
-
-
-def _chosen[T](kind: str, given: T | None, wanted: bool | None, raw: RawExposure) -> T | None:
-    """The calibration to use, as the settings want it."""
-    if wanted is False:
-        return None
-    if wanted and given is None:
-        raise BadFrameError(
-            f"the settings require {kind}, and there is none.",
-            file=raw.file,
-            cure="Run 'skyloom calibs build' or 'skyloom calibs import' for this detector and date, or switch the "
-            "correction off.",
-        )
-    return given
 
 
 def _nobody(name: str, frame: IsrFrame) -> None:

@@ -11,6 +11,8 @@ import numpy as np
 
 from skyloom.errors import BadFrameError
 from skyloom.images.mask_planes import bitmask
+from skyloom.kernels.crosstalk import crosstalk_signals
+from skyloom.kernels.order_statistics import pixel_quantiles
 
 from .crosstalk_matrix import CountUnit, CrosstalkMatrix
 from .read_order import TrimmedDetector
@@ -117,6 +119,9 @@ def _marked(detector: TrimmedDetector) -> int:
 class _Pair:
     """Amplifiers of a source and of a target detector in read order, and the coefficients between them."""
 
+    source_image: np.ndarray
+    source_mask: np.ndarray
+    """The source detector as a whole, ``[y, x]``."""
     sources: list[np.ndarray]
     source_bits: list[np.ndarray]
     source_variances: list[np.ndarray]
@@ -150,6 +155,8 @@ def _prepared(
         )
     matrix = matrix.in_unit(unit, source.gains(matrix.sources), target.gains(matrix.targets))
     return _Pair(
+        source_image=source.image,
+        source_mask=source.bits,
         sources=sources,
         source_bits=source.amplifiers(source.bits, matrix.sources),
         source_variances=source.amplifiers(source.variance, matrix.sources),
@@ -168,15 +175,11 @@ def _correct(pair: _Pair, settings: CrosstalkSettings, orders: int) -> None:
     signals = np.zeros((len(pair.targets) if keep_signals else 0, *pair.targets[0].shape), np.float32)
     for first in range(0, len(pair.targets[0]), _ROWS_AT_ONCE):
         rows = slice(first, first + _ROWS_AT_ONCE)
-        counts = np.stack([view[rows] for view in pair.sources]).astype(np.float64)
+        counts = np.stack([view[rows] for view in pair.sources])
         if math.isfinite(bright):  # else not even infinite pixels are bright
             _mark_victims(pair, counts >= bright, rows)
-        counts -= backgrounds[:, None, None]
-        counts[~np.isfinite(counts)] = 0.0
-        _add_variance(pair, counts, rows)
-        signal = _signal(pair, counts)
-        for _ in range(orders - 1):
-            signal = _signal(pair, counts - signal)
+        _add_variance(pair, counts, backgrounds, rows)
+        signal = crosstalk_signals(counts, backgrounds, pair.linear, pair.quadratic, orders)
         for view, part in zip(pair.targets, signal, strict=True):
             view[rows] -= part
         if keep_signals:
@@ -189,21 +192,18 @@ def _levels(pair: _Pair, settings: CrosstalkSettings) -> tuple[np.ndarray, float
     """Backgrounds of the source amplifiers, and the counts from which a source pixel is bright."""
     whole, bright = 0.0, math.inf
     if settings.background == "DETECTOR" or math.isfinite(settings.source_level):
-        whole = _median(pair.sources, pair.source_bits)
+        whole = _median(pair.source_image, pair.source_mask)
         bright = whole + settings.source_level
     if settings.background == "AMPLIFIER":
-        medians = [_median([view], [bits]) for view, bits in zip(pair.sources, pair.source_bits, strict=True)]
+        medians = [_median(view, bits) for view, bits in zip(pair.sources, pair.source_bits, strict=True)]
         return np.array(medians), bright
     return np.full(len(pair.sources), whole if settings.background == "DETECTOR" else 0.0), bright
 
 
-def _median(images: list[np.ndarray], bits: list[np.ndarray]) -> float:
+def _median(image: np.ndarray, bits: np.ndarray) -> float:
     """Median over the finite pixels that are not BAD; 0 without any."""
-    bad = bitmask("BAD")
-    values = np.concatenate(
-        [image[np.isfinite(image) & ((mask & bad) == 0)] for image, mask in zip(images, bits, strict=True)]
-    )
-    return float(np.median(values, overwrite_input=True)) if values.size else 0.0
+    (median,), count = pixel_quantiles(np.asarray(image, np.float32), bits, bitmask("BAD"), (0.5,))
+    return float(median) if count else 0.0
 
 
 def _mark_victims(pair: _Pair, bright: np.ndarray, rows: slice) -> None:
@@ -215,24 +215,18 @@ def _mark_victims(pair: _Pair, bright: np.ndarray, rows: slice) -> None:
         bits[rows][bright[disturbing].any(axis=0)] |= bitmask("CROSSTALK")
 
 
-def _signal(pair: _Pair, counts: np.ndarray) -> np.ndarray:
-    """Crosstalk ``[target, y, x]`` of sources ``[source, y, x]``."""
-    signal = _combined(pair.linear, counts)
-    if pair.quadratic.any():
-        signal += _combined(pair.quadratic, counts**2)
-    return signal
-
-
-def _add_variance(pair: _Pair, counts: np.ndarray, rows: slice) -> None:
+def _add_variance(pair: _Pair, counts: np.ndarray, backgrounds: np.ndarray, rows: slice) -> None:
     """Add the variance of the crosstalk: that of a source times the square of the derivative, c + 2 q x."""
     if not (pair.source_variances and pair.target_variances):
         return
+    light = counts.astype(np.float64) - backgrounds[:, None, None]
+    light[~np.isfinite(light)] = 0.0
     variance = np.stack([view[rows] for view in pair.source_variances]).astype(np.float64)
     variance[~np.isfinite(variance)] = 0.0
     added = _combined(pair.linear**2, variance)
     if pair.quadratic.any():
-        added += _combined(4.0 * pair.linear * pair.quadratic, counts * variance)
-        added += _combined(4.0 * pair.quadratic**2, counts**2 * variance)
+        added += _combined(4.0 * pair.linear * pair.quadratic, light * variance)
+        added += _combined(4.0 * pair.quadratic**2, light**2 * variance)
     for view, part in zip(pair.target_variances, added, strict=True):
         view[rows] += part
 

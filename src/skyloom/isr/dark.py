@@ -9,7 +9,7 @@ import astropy.units as u
 
 from skyloom.errors import BadFrameError
 from skyloom.images.mask_planes import bitmask
-from skyloom.kernels.signature import add_scaled, mark_unusable
+from skyloom.kernels.signature import add_master
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,5 +65,4 @@ def subtract_dark(
             file=file,
             cure="Say in the camera's description where the exposure time stands, or leave the dark out.",
         )
-    mark_unusable(dark.image, dark.mask, dark.unusable, bits, bitmask("BAD"))
-    add_scaled(image, variance, dark.image, dark.variance, -factor)
+    add_master(image, variance, bits, dark.image, dark.variance, dark.mask, dark.unusable, -factor, bitmask("BAD"))

@@ -11,7 +11,7 @@ import numpy as np
 from skyloom.errors import BadFrameError
 from skyloom.images.mask_planes import bitmask
 from skyloom.kernels.order_statistics import pixel_quantiles
-from skyloom.kernels.signature import divide_by_response, mark_unusable
+from skyloom.kernels.signature import divide_by_response
 
 if TYPE_CHECKING:
     from .amplifiers import AmplifierLayout
@@ -68,9 +68,8 @@ def divide_by_flat(
     count
         Pixels that were left undivided.
     """
-    bad = bitmask("BAD")
-    mark_unusable(flat.image, flat.mask, flat.unusable, bits, bad)
-    return int(divide_by_response(image, variance, flat.image, flat.variance, scale, minimum, bits, bad))
+    planes = flat.image, flat.variance, flat.mask
+    return int(divide_by_response(image, variance, *planes, flat.unusable, scale, minimum, bits, bitmask("BAD")))
 
 
 def multiply_by_flat(image: np.ndarray, variance: np.ndarray, flat: MasterPlanes, scale: float) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from skyloom.images.exposure import Exposure
 
 from .masters import MasterPlanes, is_per_adu, master_planes
+from .mode import check_mode
 
 if TYPE_CHECKING:
     from lsst.images import MaskedImage
@@ -46,7 +47,8 @@ class IsrFrame:
         self.variance = np.zeros(self.image.shape, np.float32)
 
     def planes_of(self, master: MaskedImage, kind: str) -> MasterPlanes:
-        """The planes of a master that fits the trimmed detector."""
+        """The planes of a master that was read out as the frame was, and fits the trimmed detector."""
+        check_mode(master, kind, self.raw)
         return master_planes(master, (self.image.shape[0], self.image.shape[1]), kind, self.raw.file)
 
     def factors_of(self, master: MaskedImage) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
     from .amplifiers import Region
 
-__all__ = ["MasterPlanes", "is_per_adu", "is_rate", "master_planes"]
+__all__ = ["MasterPlanes", "MasterSource", "is_per_adu", "is_rate", "loaded", "master_planes"]
+
+type MasterSource = MaskedImage | Callable[[], MaskedImage]
+"""A calibration frame, or what reads it: read when its turn comes, and forgotten after, it costs memory only then."""
 
 _UNUSABLE_PLANES = ("BAD", "SAT", "NO_DATA", "UNMASKEDNAN")
 
@@ -47,6 +51,11 @@ class MasterPlanes:
     def usable_variance(self) -> np.ndarray:
         """The variance, zero where it is not stated."""
         return np.where(np.isfinite(self.variance) & (self.variance > 0), self.variance, np.float32(0.0))
+
+
+def loaded(master: MasterSource) -> MaskedImage:
+    """The calibration frame itself."""
+    return master() if callable(master) else master
 
 
 def master_planes(master: MaskedImage, shape: tuple[int, ...], kind: str, file: str | None) -> MasterPlanes:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.polynomial import Chebyshev, Legendre, Polynomial
 from scipy.interpolate import Akima1DInterpolator, CubicSpline, PPoly
 
+from skyloom.kernels.lines import line_quartiles, line_values
 from skyloom.kernels.statistics import clipped_mean
 
 __all__ = ["LINE_METHODS", "SPLINES", "line_levels", "region_level"]
@@ -32,8 +33,18 @@ def region_level(counts: np.ndarray, method: str, n_sigma: float, *, integer: bo
     """One level for all: MEAN, MEANCLIP or MEDIAN of the finite values of ``[line, column]``."""
     values = counts[np.isfinite(counts)]
     if method == "MEDIAN":
-        return float(_line_medians(values[None, :], integer)[0])
+        return _median(values, integer=integer)
     return float(values.mean() if method == "MEAN" else clipped_mean(values, n_sigma, 3)[0])
+
+
+def _median(values: np.ndarray, *, integer: bool) -> float:
+    """Median of values (1-d), inside its bin where they are whole counts; see `skyloom.kernels.lines.line_values`."""
+    ordered = np.sort(values)
+    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    if not integer or low != high:
+        return float(0.5 * (low + high))
+    below, up_to = np.searchsorted(ordered, low, side="left"), np.searchsorted(ordered, low, side="right")
+    return float(low - 0.5 + (0.5 * len(ordered) - below) / (up_to - below))
 
 
 def line_levels(
@@ -61,13 +72,10 @@ def line_levels(
     known
         Bool ``[line]``: lines with a usable pixel; the others have a level from their neighbours, or from the curve.
     """
-    usable = _without_outliers(counts, n_sigma, integer=integer)
-    known = np.isfinite(usable).any(axis=1)
-    levels = np.full(len(counts), np.nan)
-    if method == "MEDIAN_PER_ROW":
-        levels[known] = _line_medians(usable[known], integer)
-    else:
-        levels[known] = np.nanmean(usable[known], axis=1)
+    quartiles = line_quartiles(counts)
+    limits = _limits(quartiles[:, 2] - quartiles[:, 0], n_sigma, integer=integer)
+    levels = line_values(counts, quartiles[:, 1], limits, method == "MEDIAN_PER_ROW", integer)
+    known = np.isfinite(levels)
     levels = _filled(levels, known)
     if method in _POLYNOMIALS:
         levels = _polynomial(levels, method, order)
@@ -76,38 +84,15 @@ def line_levels(
     return levels, known
 
 
-def _without_outliers(counts: np.ndarray, n_sigma: float, *, integer: bool) -> np.ndarray:
-    """The counts, NaN where far from their line's median; a line that scatters as no other gets the others' scatter."""
-    result = np.array(counts)
-    known = np.flatnonzero(np.isfinite(counts).any(axis=1))
-    low, middle, high = np.nanpercentile(counts[known], [25, 50, 75], axis=1)
-    scatter = _SIGMA_OF_QUARTILES * (high - low)
-    usual = float(np.median(scatter))
-    scatter[scatter > 2.0 * usual] = usual
-    limit = n_sigma * np.maximum(scatter, _QUANTISATION if integer else 0.0)
-    part = result[known]
-    part[np.abs(part - middle[:, None]) > limit[:, None]] = np.nan
-    result[known] = part
-    return result
+def _limits(spread: np.ndarray, n_sigma: float, *, integer: bool) -> np.ndarray:
+    """How far a pixel may be from its line's median, by the distance of the line's quartiles.
 
-
-def _line_medians(counts: np.ndarray, integer: bool) -> np.ndarray:
-    """Median of the finite values of each line, of which there is one at least.
-
-    Whole counts are a continuous level that was rounded: the median is interpolated inside its bin, by how many pixels
-    share it.
+    A line that scatters as no other gets the others' scatter.
     """
-    ordered = np.sort(counts, axis=1)  # NaN last
-    number = np.isfinite(ordered).sum(axis=1)
-    rows = np.arange(len(ordered))
-    low, high = ordered[rows, (number - 1) // 2], ordered[rows, number // 2]
-    if not integer:
-        return np.asarray(0.5 * (low + high))
-    below = (counts < low[:, None]).sum(axis=1)
-    equal = (counts == low[:, None]).sum(axis=1)
-    inside = low - 0.5 + (0.5 * number - below) / equal
-    # With an even number the two middle values may lie in different bins: the level is between them.
-    return np.asarray(np.where(low == high, inside, 0.5 * (low + high)))
+    scatter = _SIGMA_OF_QUARTILES * spread
+    usual = float(np.nanmedian(scatter))
+    scatter[scatter > 2.0 * usual] = usual
+    return n_sigma * np.maximum(scatter, _QUANTISATION if integer else 0.0)
 
 
 def _filled(levels: np.ndarray, known: np.ndarray) -> np.ndarray:

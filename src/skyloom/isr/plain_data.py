@@ -18,14 +18,15 @@ __all__ = ["crosstalk_from_data", "kernel_from_data", "linearities_from_data"]
 
 def crosstalk_from_data(data: Mapping[str, Any]) -> CrosstalkMatrix:
     """A matrix from ``amplifiers`` (names), ``coefficients`` ``[source][target]``, and where they are there
-    ``quadratic``, ``valid`` and ``unit`` (ADU or ELECTRON).
+    ``quadratic``, ``valid`` and ``unit`` (ADU or ELECTRON); ``errors`` and ``pixels`` tell how well it was measured.
 
     Raises
     ------
     BadFrameError
         If a part is missing, unknown or of the wrong shape.
     """
-    _check("crosstalk", data, {"amplifiers", "coefficients"}, {"quadratic", "valid", "unit"})
+    optional = {"quadratic", "valid", "unit", "errors", "pixels"}
+    _check("crosstalk", data, {"amplifiers", "coefficients"}, optional)
     names = tuple(str(name) for name in data["amplifiers"])
     arrays = {name: _numbers("crosstalk", data[name]) for name in ("coefficients", "quadratic") if name in data}
     valid = np.asarray(data["valid"], bool) if "valid" in data else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from skyloom.kernels.mask_bits import marked_places, spread_bit
@@ -30,7 +31,7 @@ def mark_above(counts: np.ndarray, level: float, bits: np.ndarray, bit: int) -> 
     count
         Pixels marked.
     """
-    return int(mark_levels(counts, level, bits, bit))
+    return int(mark_levels(counts, level, bits, bit)) if level < math.inf else 0
 
 
 def grow(bits: np.ndarray, bit: int, radius: int) -> None:

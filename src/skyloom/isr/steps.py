@@ -24,7 +24,7 @@ from .gains import apply_gains
 from .illumination import divide_by_illumination
 from .interpolation import interpolate_unusable
 from .linearity import Linearity, linearize
-from .masters import is_rate
+from .masters import MasterSource, is_rate, loaded
 from .mode import PEDESTAL_ONLY
 from .not_a_number import mark_not_a_number
 from .read_order import TrimmedDetector
@@ -55,11 +55,14 @@ __all__ = [
 ]
 
 
-def step_bias(frame: IsrFrame, bias: MaskedImage | None) -> None:
+def step_bias(frame: IsrFrame, source: MasterSource | None) -> None:
     """Subtract the bias."""
-    frame.metadata["LSST ISR BIAS PEDESTAL ONLY"] = bias is not None and bool(bias.metadata.get(PEDESTAL_ONLY))
-    if bias is not None:
-        subtract_bias(frame.image, frame.variance, frame.bits, frame.planes_of(bias, "bias"))
+    frame.metadata["LSST ISR BIAS PEDESTAL ONLY"] = False
+    if source is None:
+        return
+    bias = loaded(source)
+    frame.metadata["LSST ISR BIAS PEDESTAL ONLY"] = bool(bias.metadata.get(PEDESTAL_ONLY))
+    subtract_bias(frame.image, frame.variance, frame.bits, frame.planes_of(bias, "bias"))
 
 
 def step_crosstalk(frame: IsrFrame, matrix: CrosstalkMatrix | None) -> None:
@@ -144,11 +147,11 @@ def step_brighter_fatter(frame: IsrFrame, kernel: np.ndarray | None) -> None:
     frame.metadata["LSST ISR BF CONVERGED"] = change.converged
 
 
-def step_dark(frame: IsrFrame, dark: MaskedImage | None) -> None:
+def step_dark(frame: IsrFrame, source: MasterSource | None) -> None:
     """Subtract the dark current of the frame's dark time."""
-    if dark is None:
+    if source is None:
         return
-    file = frame.raw.file
+    dark, file = loaded(source), frame.raw.file
     if not is_rate(dark):
         raise BadFrameError(
             f"the dark frame is in {dark.image.unit}, not in electrons or ADU a second.",
@@ -162,10 +165,11 @@ def step_dark(frame: IsrFrame, dark: MaskedImage | None) -> None:
     frame.metadata["LSST ISR DARK TIME"] = seconds
 
 
-def step_flat(frame: IsrFrame, flat: MaskedImage | None) -> None:
-    """Divide by the flat, normalised to a median of one."""
-    if flat is None:
+def step_flat(frame: IsrFrame, source: MasterSource | None) -> None:
+    """Divide by the flat over its level."""
+    if source is None:
         return
+    flat = loaded(source)
     planes, factors = frame.planes_of(flat, "flat"), frame.factors_of(flat)
     settings = frame.settings
     level = settings.flat_scale
@@ -178,11 +182,11 @@ def step_flat(frame: IsrFrame, flat: MaskedImage | None) -> None:
     frame.metadata["LSST ISR FLAT LEVEL"] = level
 
 
-def step_fringes(frame: IsrFrame, fringes: Sequence[MaskedImage] | None) -> None:
+def step_fringes(frame: IsrFrame, fringes: Sequence[MasterSource] | None) -> None:
     """Subtract the fringes."""
     if fringes is None:
         return
-    frames = [_fringe_frame(frame, fringe) for fringe in fringes]
+    frames = [_fringe_frame(frame, loaded(fringe)) for fringe in fringes]
     seed = 0 if frame.raw.obs_info is None else frame.raw.obs_info.exposure_id or 0
     fit = subtract_fringes(frame.image, frame.variance, frame.bits, frames, frame.settings.fringes, seed)
     frame.metadata["LSST ISR FRINGE AMPLITUDES"] = [float(one) for one in fit.amplitudes]
@@ -215,11 +219,11 @@ def step_vignette(frame: IsrFrame) -> None:
     )
 
 
-def step_illumination(frame: IsrFrame, illumination: MaskedImage | None) -> None:
+def step_illumination(frame: IsrFrame, illumination: MasterSource | None) -> None:
     """Divide by the illumination frame."""
     if illumination is None:
         return
-    planes = frame.planes_of(illumination, "illumination")
+    planes = frame.planes_of(loaded(illumination), "illumination")
     scale = frame.settings.illumination_scale
     divide_by_illumination(frame.image, frame.variance, frame.bits, planes, scale=scale)
 

@@ -44,9 +44,10 @@ def transmission_from_data(data: Mapping[str, Any]) -> TransmissionCurve:
     _check_values(arrays, (shorter, longer))
     kind = {"radii": RadialTransmission, "x": RectangularTransmission}.get(min(axes, default=""), ConstantTransmission)
     try:
-        return kind(**arrays, beyond=(shorter, longer))
+        curve: TransmissionCurve = kind(**arrays, beyond=(shorter, longer))
     except ValueError as error:
         raise BadFrameError(f"the transmission curve does not fit together: {error}", cure=_CURE) from error
+    return curve
 
 
 def _check_values(arrays: Mapping[str, np.ndarray], beyond: tuple[float, float]) -> None:

@@ -134,6 +134,22 @@ def unusable_map(image: np.ndarray, bits: np.ndarray, unusable: int, wanted: int
 
 
 @njit(cache=True, nogil=True)
+def _bridged_places(bad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the pixels to be bridged."""
+    count = 0
+    for code in bad.ravel():
+        count += code == BRIDGED
+    rows, columns = np.empty(count, np.int64), np.empty(count, np.int64)
+    at = 0
+    for y in range(bad.shape[0]):
+        for x in range(bad.shape[1]):
+            if bad[y, x] == BRIDGED:
+                rows[at], columns[at] = y, x
+                at += 1
+    return rows, columns
+
+
+@njit(cache=True, nogil=True)
 def bridge_runs(image: np.ndarray, bad: np.ndarray, max_run: int) -> np.ndarray:
     """Give bad pixels a value from good ones, along the axis in which the run of bad pixels is shorter.
 
@@ -156,7 +172,7 @@ def bridge_runs(image: np.ndarray, bad: np.ndarray, max_run: int) -> np.ndarray:
         Bool ``[y, x]``: pixels that received a value.
     """
     filled = np.zeros(bad.shape, dtype=np.bool_)
-    rows, columns = np.nonzero(bad == BRIDGED)
+    rows, columns = _bridged_places(bad)
     values = np.zeros(rows.size, dtype=image.dtype)
     for place in range(rows.size):
         y, x = rows[place], columns[place]

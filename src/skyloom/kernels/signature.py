@@ -12,11 +12,10 @@ import numpy as np
 from numba import njit
 
 __all__ = [
-    "add_scaled",
+    "add_master",
     "count_electrons",
     "divide_by_response",
     "mark_levels",
-    "mark_unusable",
     "take_off_levels",
 ]
 
@@ -42,24 +41,29 @@ def mark_levels(counts: np.ndarray, level: float, bits: np.ndarray, bit: int) ->
 
 
 @njit(cache=True, nogil=True)
-def mark_unusable(pixels: np.ndarray, planes: np.ndarray, unusable: int, bits: np.ndarray, bit: int) -> None:
-    """Set ``bit`` where a calibration frame is not finite or its mask ``planes`` have one of the ``unusable`` bits."""
-    for y in range(pixels.shape[0]):
-        for x in range(pixels.shape[1]):
-            if planes[y, x] & unusable != 0 or not math.isfinite(pixels[y, x]):
-                bits[y, x] |= bit
-
-
-@njit(cache=True, nogil=True)
-def add_scaled(
-    image: np.ndarray, variance: np.ndarray, pixels: np.ndarray, pixel_variance: np.ndarray, factor: float
+def add_master(
+    image: np.ndarray,
+    variance: np.ndarray,
+    bits: np.ndarray,
+    pixels: np.ndarray,
+    pixel_variance: np.ndarray,
+    planes: np.ndarray,
+    unusable: int,
+    factor: float,
+    bit: int,
 ) -> None:
-    """Add ``factor`` times the finite ``pixels`` to the image, and the variance that they bring."""
+    """Add ``factor`` times the finite ``pixels`` of a calibration frame to the image, and the variance that they bring.
+
+    Where they are not finite, or the frame's mask ``planes`` have one of the ``unusable`` bits, ``bit`` is set.
+    """
     square = factor * factor
     for y in range(image.shape[0]):
         for x in range(image.shape[1]):
-            if math.isfinite(pixels[y, x]):
+            finite = math.isfinite(pixels[y, x])
+            if finite:
                 image[y, x] += factor * pixels[y, x]
+            if not finite or planes[y, x] & unusable != 0:
+                bits[y, x] |= bit
             spread = pixel_variance[y, x]
             if math.isfinite(spread) and spread > 0.0:
                 variance[y, x] += square * spread
@@ -97,6 +101,8 @@ def divide_by_response(
     variance: np.ndarray,
     response: np.ndarray,
     response_variance: np.ndarray,
+    planes: np.ndarray,
+    unusable: int,
     scale: float,
     minimum: float,
     bits: np.ndarray,
@@ -105,16 +111,19 @@ def divide_by_response(
     """Divide image and variance by ``scale`` times the response.
 
     The variance of the quotient is (V + (I / f)^2 V_f) / f^2.  Pixels whose scaled response is not a number, not
-    positive or below ``minimum`` are left undivided and get ``bit``.
+    positive or below ``minimum`` are left undivided and get ``bit``; those at which the mask ``planes`` of the response
+    have one of the ``unusable`` bits get it, too.
 
     Returns
     -------
     count
-        How many pixels those are.
+        How many pixels were left undivided.
     """
     bad = 0
     for y in range(image.shape[0]):
         for x in range(image.shape[1]):
+            if planes[y, x] & unusable != 0:
+                bits[y, x] |= bit
             divisor = scale * response[y, x]
             if not (math.isfinite(divisor) and divisor > 0.0 and divisor >= minimum):
                 bits[y, x] |= bit

@@ -10,7 +10,7 @@ from lsst.pex.config import RangeField
 from lsst.pipe.base import Struct
 
 from skyloom.errors import BadFrameError
-from skyloom.isr import CrosstalkMatrix, Linearity, pile_up_level, with_nominal
+from skyloom.isr import CrosstalkMatrix, Linearity, MasterSource, pile_up_level, with_nominal
 
 from .isr import IsrConfig, IsrTask
 from .isr_inputs import as_raw
@@ -18,7 +18,6 @@ from .isr_inputs import as_raw
 if TYPE_CHECKING:
     import numpy as np
     from astropy.table import Table
-    from lsst.images import MaskedImage
     from lsst.images.cameras import Detector
 
     from skyloom.images import Exposure, RawExposure
@@ -64,12 +63,12 @@ class CfhtIsrTask(IsrTask):
     def run(
         self,
         ccdExposure: RawExposure | Exposure,
-        bias: MaskedImage | None = None,
+        bias: MasterSource | None = None,
         linearizer: Mapping[str, Linearity] | None = None,
-        dark: MaskedImage | None = None,
-        flat: MaskedImage | None = None,
+        dark: MasterSource | None = None,
+        flat: MasterSource | None = None,
         defects: Table | None = None,
-        fringes: MaskedImage | Sequence[MaskedImage] | None = None,
+        fringes: MasterSource | Sequence[MasterSource] | None = None,
         bfKernel: np.ndarray | None = None,
         camera: Camera | None = None,
         crosstalk: CrosstalkMatrix | None = None,

@@ -15,6 +15,7 @@ from skyloom.isr import (
     CrosstalkMatrix,
     IsrFrame,
     Linearity,
+    MasterSource,
     TransmissionCurve,
     combined_transmission,
     correct_raw,
@@ -26,7 +27,7 @@ from skyloom.isr import (
 from .failure import failing_frames
 from .isr_config import IsrConfig
 from .isr_figures import binned, record_statistics, warnings_of
-from .isr_inputs import as_raw, calibrations_from_data, provenance_of, with_photon_transfer
+from .isr_inputs import as_arguments, as_raw, provenance_of, with_photon_transfer
 from .isr_methods import IsrMethods
 from .isr_offsets import correct_amplifier_offsets
 from .isr_watch import IsrWatch
@@ -35,7 +36,6 @@ from .whole_frame import whole_frame_detector
 if TYPE_CHECKING:
     import numpy as np
     from astropy.table import Table
-    from lsst.images import MaskedImage
     from lsst.images.cameras import Detector
 
     from skyloom.images import RawExposure
@@ -61,7 +61,7 @@ class IsrTask(IsrMethods, PipelineTask):
         detector = int(cast("Any", butlerQC.quantum.dataId)["detector"])
         with failing_frames(self):
             inputs["ccdExposure"] = inputs["camera"].complete(inputs["ccdExposure"], detector_id=detector)
-            outputs = self.run(**calibrations_from_data(inputs))
+            outputs = self.run(**as_arguments(inputs))
         if self.config.doHeaderProvenance:
             outputs.exposure.metadata |= provenance_of(
                 {name: ref for name, ref in inputRefs if name not in ("ccdExposure", "camera") and ref is not None}
@@ -86,18 +86,18 @@ class IsrTask(IsrMethods, PipelineTask):
     def run(
         self,
         ccdExposure: RawExposure | Exposure,
-        bias: MaskedImage | None = None,
+        bias: MasterSource | None = None,
         linearizer: Mapping[str, Linearity] | None = None,
-        dark: MaskedImage | None = None,
-        flat: MaskedImage | None = None,
+        dark: MasterSource | None = None,
+        flat: MasterSource | None = None,
         defects: Table | None = None,
-        fringes: MaskedImage | Sequence[MaskedImage] | None = None,
+        fringes: MasterSource | Sequence[MasterSource] | None = None,
         bfKernel: np.ndarray | None = None,
         camera: Camera | None = None,
         crosstalk: CrosstalkMatrix | None = None,
         *,
         ptc: Mapping[str, Any] | None = None,
-        illumMaskedImage: MaskedImage | None = None,
+        illumMaskedImage: MasterSource | None = None,
         opticsTransmission: TransmissionCurve | None = None,
         filterTransmission: TransmissionCurve | None = None,
         sensorTransmission: TransmissionCurve | None = None,
@@ -111,7 +111,7 @@ class IsrTask(IsrMethods, PipelineTask):
         ccdExposure
             Raw frame that its camera has completed, or an untrimmed exposure in ADU.
         bias, dark, flat
-            Masters of the trimmed detector; see `skyloom.isr.correct_raw` for their units.
+            Masters of the trimmed detector, or functions that read them; see `skyloom.isr.correct_raw` for their units.
         linearizer
             Correction of each amplifier by its name; without it, that which the detector's description states.
         defects
@@ -251,8 +251,8 @@ class IsrTask(IsrMethods, PipelineTask):
         }
 
     def _fringes(
-        self, raw: RawExposure, given: MaskedImage | Sequence[MaskedImage] | None
-    ) -> Sequence[MaskedImage] | None:
+        self, raw: RawExposure, given: MasterSource | Sequence[MasterSource] | None
+    ) -> Sequence[MasterSource] | None:
         """The fringe frames as a list; a filter that must have one fails without."""
         if given is not None:
             return given if isinstance(given, Sequence) else [given]

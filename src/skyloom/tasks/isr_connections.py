@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from lsst.pipe.base import PipelineTaskConnections
@@ -49,6 +50,12 @@ def _calibration(doc: str, name: str, storage_class: str, *dimensions: str) -> A
     )
 
 
+def _master(doc: str, name: str, *dimensions: str) -> Any:
+    """A calibration frame of a detector: large, and read when its turn comes."""
+    calibration = _calibration(doc, name, "MaskedImageV2", "detector", *dimensions)
+    return replace(calibration, deferLoad=True)
+
+
 def _product(doc: str, name: str, storage_class: str) -> Any:
     return Output(doc=doc, name=name, storageClass=storage_class, dimensions=("instrument", "exposure", "detector"))
 
@@ -62,18 +69,16 @@ class IsrConnections(PipelineTaskConnections, dimensions=("instrument", "exposur
     camera = PrerequisiteInput(
         doc="Description of the camera.", name="camera", storageClass="SkyloomCamera", dimensions=("instrument",)
     )
-    bias = _calibration("Master bias of the trimmed detector, in ADU.", "bias", "MaskedImageV2", "detector")
-    dark = _calibration("Master dark, in electrons or ADU a second.", "dark", "MaskedImageV2", "detector")
-    flat = _calibration("Master flat.", "flat", "MaskedImageV2", "detector", "physical_filter")
+    bias = _master("Master bias of the trimmed detector, in ADU.", "bias")
+    dark = _master("Master dark, in electrons or ADU a second.", "dark")
+    flat = _master("Master flat.", "flat", "physical_filter")
     defects = _calibration("Boxes of defective pixels.", "defects", "ArrowAstropy", "detector")
     crosstalk = _calibration("What amplifiers pick up from each other.", "crosstalk", "StructuredDataDict", "detector")
     linearizer = _calibration("How counts grow with the light.", "linearizer", "StructuredDataDict", "detector")
     ptc = _calibration("Gains and read noises by photon transfer.", "ptc", "StructuredDataDict", "detector")
     newBFKernel = _calibration("Brighter-fatter kernel.", "brighterFatterKernel", "StructuredDataDict", "detector")
-    fringes = _calibration("Master fringe frame.", "fringe", "MaskedImageV2", "detector", "physical_filter")
-    illumMaskedImage = _calibration(
-        "Light of the sky over that of the flat.", "illum", "MaskedImageV2", "detector", "physical_filter"
-    )
+    fringes = _master("Master fringe frame.", "fringe", "physical_filter")
+    illumMaskedImage = _master("Light of the sky over that of the flat.", "illum", "physical_filter")
     opticsTransmission = _calibration("Throughput of the optics.", "transmission_optics", "StructuredDataDict")
     filterTransmission = _calibration(
         "Throughput of the filter.", "transmission_filter", "StructuredDataDict", "physical_filter"

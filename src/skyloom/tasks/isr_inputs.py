@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from skyloom.instruments import Camera
 
-__all__ = ["as_raw", "calibrations_from_data", "provenance_of", "with_photon_transfer"]
+__all__ = ["as_arguments", "as_raw", "provenance_of", "with_photon_transfer"]
 
+_FRAMES = ("bias", "dark", "flat", "fringes", "illumMaskedImage")
 _PLAIN: dict[str, Callable[[Any], Any]] = {
     "crosstalk": crosstalk_from_data,
     "linearizer": linearities_from_data,
@@ -35,9 +36,14 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def calibrations_from_data(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Calibrations that are stored as plain data as the algorithms take them, by the names of `IsrTask.run`."""
+def as_arguments(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a repository gives, as the algorithms take it, by the names of `IsrTask.run`: plain data as objects, handles
+    of frames as functions that read them.
+    """
     found = dict(inputs)
+    for name in _FRAMES:
+        if found.get(name) is not None:
+            found[name] = found[name].get
     for name, convert in _PLAIN.items():
         if found.get(name) is not None:
             found[name] = convert(found[name])
