@@ -58,9 +58,7 @@ def test_masked_pixels_and_outliers_do_not_count() -> None:
 
 
 def test_nothing_to_measure() -> None:
-    found = measure_background(
-        np.full((64, 64), np.nan, np.float32), np.zeros((64, 64), np.int32), QualitySettings()
-    )
+    found = measure_background(np.full((64, 64), np.nan, np.float32), np.zeros((64, 64), np.int32), QualitySettings())
     assert all(np.isnan(found[key]) for key in ("SKYLEVEL", "SKYSIGMA", "FLATNESS_PP", "FLATNESS_RMS"))
 
 
