@@ -12,6 +12,7 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
+from lsst.images import Image, Mask, MaskedImage
 
 from skyloom.kernels.psf_flux import fit_stamps
 
@@ -60,9 +61,8 @@ def _compile_frames() -> None:
     from skyloom.coadd import ExposureHandle, assemble_coadd, prepare_inputs
     from skyloom.images import from_post_isr, to_post_isr
     from skyloom.instruments import Camera
-    from skyloom.isr import correct_raw
     from skyloom.simulate import CalibrationSettings, SkySettings, SurveySettings, VisitSettings, simulate_survey
-    from skyloom.tasks import CalibrateImageTask
+    from skyloom.tasks import CalibrateImageTask, IsrTask
     from skyloom.warp import VisitWarp
 
     settings = SurveySettings(
@@ -77,8 +77,11 @@ def _compile_frames() -> None:
         raw = camera.complete(_read(survey.raw_files[0]))
     stars = survey.sky[survey.sky["is_star"] & (survey.sky["flux_r"] > (21.0 * u.ABmag).to_value(u.nJy))]
     references = Table({name: np.asarray(stars[name]) for name in ("id", "ra", "dec", "flux_g", "flux_r", "flux_i")})
-    frame: Exposure = from_post_isr(to_post_isr(correct_raw(raw)))
-    frame.band = "r"
+    config = IsrTask.ConfigClass()
+    config.doDefect = False
+    config.overscan.fitType = "MEDIAN_PER_ROW"
+    corrected = IsrTask(config=config).run(raw, camera=camera, **_plain_masters(raw)).exposure
+    frame: Exposure = from_post_isr(to_post_isr(corrected))
     CalibrateImageTask().run(exposures=frame, astrometry_loader=lambda *_: references, camera=camera)
     assert frame.projection is not None
     handles = []
@@ -88,6 +91,23 @@ def _compile_frames() -> None:
         handles.append(ExposureHandle(warp.finish(), visit))
     inputs, _ = prepare_inputs(handles, ("BAD", "NO_DATA"))
     assemble_coadd(inputs, frame.bbox, frame.projection)
+
+
+def _plain_masters(raw: RawExposure) -> dict[str, MaskedImage]:
+    """Masters that change nothing."""
+    from skyloom.images import MASK_SCHEMA
+
+    assert raw.detector is not None
+    box = raw.detector.bbox
+    levels = {"bias": (0.0, u.adu), "dark": (0.0, u.electron / u.s), "flat": (1.0, u.dimensionless_unscaled)}
+    return {
+        kind: MaskedImage(
+            Image(np.full(box.shape, level, np.float32), bbox=box, unit=unit),
+            mask=Mask(0, schema=MASK_SCHEMA, bbox=box),
+            variance=Image(np.zeros(box.shape, np.float32), bbox=box),
+        )
+        for kind, (level, unit) in levels.items()
+    }
 
 
 def _read(path: Path) -> RawExposure:

@@ -16,6 +16,7 @@ def test_outliers_are_left_out() -> None:
     values = np.concatenate([random.normal(100.0, 5.0, 40_000), random.uniform(200.0, 60_000.0, 2000)])
     found = statistics_of(values)
     assert found.mean == pytest.approx(100.0, abs=0.2)
+    assert found.whole_mean == pytest.approx(values.mean(), rel=1e-6)
     assert found.sigma == pytest.approx(0.9866 * 5.0, rel=0.02)  # a Gaussian without what is beyond 3 sigma
     assert found.median == pytest.approx(np.median(values), rel=1e-6)
     assert values.mean() > 1000
@@ -42,12 +43,12 @@ def test_values_at_a_high_level_keep_their_scatter() -> None:
 
 def test_small_samples() -> None:
     empty = statistics_of(np.array([np.nan]))
-    assert np.isnan(empty[:3]).all()
+    assert np.isnan([*empty[:3], empty.whole_mean]).all()
     assert empty.accepted == 0
     one = statistics_of(np.array([7.0]))
     assert (one.median, one.mean, one.accepted) == (7.0, 7.0, 1)
     assert np.isnan(one.sigma)
-    assert statistics_of(np.full(9, 3.0)) == (3.0, 3.0, 0.0, 9)
+    assert statistics_of(np.full(9, 3.0)) == (3.0, 3.0, 0.0, 9, 3.0)
 
 
 def test_masked_and_infinite_pixels_do_not_count() -> None:
@@ -57,7 +58,7 @@ def test_masked_and_infinite_pixels_do_not_count() -> None:
     bits[1, 0], bits[1, 1] = 3, 4
     found = clipped_statistics(image, bits, 1, np.inf)
     kept = np.array([0, 2, 3, 5, 6, 7, 8, 9, 10])
-    assert found == (6.0, pytest.approx(kept.mean()), pytest.approx(kept.std(ddof=1)), 9)
+    assert found == (6.0, pytest.approx(kept.mean()), pytest.approx(kept.std(ddof=1)), 9, pytest.approx(kept.mean()))
     half = clipped_statistics(image[:, ::2], bits[:, ::2], 0, np.inf)
     assert half.accepted == 6
     assert half.mean == pytest.approx(5.0)

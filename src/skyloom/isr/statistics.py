@@ -40,14 +40,8 @@ def amplifier_statistics(
         for plane in ("SAT", "BAD"):
             keys[f"LSST ISR MASK {plane} {name}"] = int(np.count_nonzero(bits[part] & bitmask(plane)))
         found = clipped_statistics(image[part], bits[part])
-        keys[f"LSST ISR FINAL MEAN {name}"] = _mean(image[part])
+        keys[f"LSST ISR FINAL MEAN {name}"] = found.whole_mean
         keys[f"LSST ISR FINAL MEDIAN {name}"] = found.median
         keys[f"LSST ISR FINAL STDEV {name}"] = found.sigma
         keys[f"LSST ISR LEVEL {name}"] = found.median - overscan_levels.get(name, math.nan)
     return keys
-
-
-def _mean(pixels: np.ndarray) -> float:
-    """Mean of the finite pixels."""
-    finite = np.isfinite(pixels)
-    return float(np.mean(pixels, where=finite, dtype=np.float64)) if finite.any() else math.nan

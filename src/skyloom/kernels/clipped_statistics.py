@@ -12,6 +12,7 @@ from .order_statistics import pixel_quantiles
 
 __all__ = ["ClippedStatistics", "clipped_statistics"]
 
+_LARGEST = 1e300
 _SIGMA_OF_QUARTILES = 0.741301109252802
 
 
@@ -25,6 +26,8 @@ class ClippedStatistics(NamedTuple):
     """Standard deviation of the accepted pixels, with one less than their number in the denominator."""
     accepted: int
     """How many pixels."""
+    whole_mean: float
+    """Mean of all pixels that count."""
 
 
 def clipped_statistics(
@@ -57,9 +60,11 @@ def clipped_statistics(
     """
     (low, median, high), count = pixel_quantiles(image, bits, ignored, (0.25, 0.5, 0.75))
     if count == 0:
-        return ClippedStatistics(math.nan, math.nan, math.nan, 0)
+        return ClippedStatistics(math.nan, math.nan, math.nan, 0, math.nan)
     half_width = n_sigma * _SIGMA_OF_QUARTILES * (high - low) if math.isfinite(n_sigma) else math.inf
-    return ClippedStatistics(float(median), *_clipped(image, bits, ignored, median, half_width, n_sigma, passes))
+    clipped = _clipped(image, bits, ignored, median, half_width, n_sigma, passes)
+    whole_mean, _, _ = _clipped(image, bits, ignored, median, math.inf, math.inf, 1)
+    return ClippedStatistics(float(median), *clipped, whole_mean)
 
 
 @njit(cache=True, nogil=True)
@@ -68,18 +73,20 @@ def _clipped(
 ) -> tuple[float, float, int]:
     """Mean, scatter and count of the last pass; the first one starts from a centre and a half width."""
     sigma, kept = math.nan, 0
+    half_width = min(half_width, _LARGEST)  # what is not finite is not within it
     for _ in range(max(passes, 1)):
         kept, total, square = 0, 0.0, 0.0
         for y in range(image.shape[0]):
             for x in range(image.shape[1]):
                 offset = image[y, x] - centre
-                if bits[y, x] & ignored == 0 and abs(offset) <= half_width and math.isfinite(offset):
-                    kept += 1
-                    total += offset
-                    square += offset * offset
+                inside = (bits[y, x] & ignored == 0) & (abs(offset) <= half_width)
+                offset = offset if inside else 0.0
+                kept += inside
+                total += offset
+                square += offset * offset
         if kept < 2:
             return (centre + total if kept else math.nan), math.nan, kept
         shift = total / kept
         sigma = math.sqrt(max(square - kept * shift * shift, 0.0) / (kept - 1))
-        centre, half_width = centre + shift, n_sigma * sigma
+        centre, half_width = centre + shift, min(n_sigma * sigma, _LARGEST)
     return centre, sigma, kept

@@ -91,7 +91,7 @@ def pixel_quantiles(
     ends = np.cumsum(upper)
     halves = np.searchsorted(ends, ranks, side="right")
     distinct = np.unique(halves)
-    wanted = np.full(_HALF, -1, np.int64)
+    wanted = np.full(_HALF, -1, np.int8)
     wanted[distinct] = np.arange(len(distinct))
     lower = np.cumsum(_lower_counts(words, bits, ignored, least, wanted), axis=1)
     found = [

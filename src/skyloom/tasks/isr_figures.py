@@ -34,9 +34,12 @@ def record_statistics(exposure: Exposure, layouts: Sequence[AmplifierLayout], co
         for layout in layouts:
             part = layout.trimmed
             for what, plane in (("VARIANCE", exposure.variance), ("BACKGROUND", exposure.image)):
-                found = clipped_statistics(plane.array[part], exposure.bits[part])
-                metadata[f"ISR {what} {layout.name} MEDIAN"] = found.median
-                metadata[f"ISR {what} {layout.name} STDEV"] = found.sigma
+                if what == "BACKGROUND" and config.doStandardStatistics:
+                    median, sigma = (metadata[f"LSST ISR FINAL {kind} {layout.name}"] for kind in ("MEDIAN", "STDEV"))
+                else:
+                    median, _, sigma, *_ = clipped_statistics(plane.array[part], exposure.bits[part])
+                metadata[f"ISR {what} {layout.name} MEDIAN"] = median
+                metadata[f"ISR {what} {layout.name} STDEV"] = sigma
 
 
 def warnings_of(metadata: Mapping[str, Any]) -> list[str]:
@@ -56,12 +59,13 @@ def warnings_of(metadata: Mapping[str, Any]) -> list[str]:
 
 
 def binned(exposure: Exposure, factor: int) -> MaskedImage:
-    """Means of blocks of ``factor`` x ``factor`` pixels, with the variance of the mean."""
+    """Means of blocks of ``factor`` x ``factor`` pixels, with their variances; +inf where none was measured."""
+    spread = exposure.variance.array
+    measured = bin_image(np.isfinite(spread), factor) * np.float32(factor**2)
+    with np.errstate(invalid="ignore"):
+        variance = np.where(measured > 0, bin_image(spread, factor) / measured, np.float32(np.inf))
     coarse = Exposure.from_arrays(
-        bin_image(exposure.image.array, factor),
-        bin_bits(exposure.bits, factor),
-        bin_image(exposure.variance.array, factor) / np.float32(factor**2),
-        unit=exposure.unit,
+        bin_image(exposure.image.array, factor), bin_bits(exposure.bits, factor), variance, unit=exposure.unit
     )
     return MaskedImage(
         Image(coarse.image.array, bbox=coarse.bbox, unit=exposure.unit), mask=coarse.mask, variance=coarse.variance
