@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,11 @@ from astropy.io.fits import Header
 
 from skyloom.errors import BadFrameError
 from skyloom.instruments import Camera
+from skyloom.repo.frames import Frame, Rejection, describe_files
 
+from .megacam_files import read_headers, write_file
+
+SUFFIX = ".fits.header.gz"
 REFUSED = {
     "02Bm05.scatter.g.36.00": "INSTRUME",
     "2003A.frpts.z.36.00": "INSTRUME",
@@ -24,27 +27,42 @@ TYPES = {"o": "science", "p": "science", "b": "bias", "d": "dark", "l": "led", "
 """What the last letter of a file's name says, where it stands for one observation type."""
 
 
+LEFT_OUT = {
+    "02AE10.bias.0.36.00": "a master calibration",
+    "03Am02.dark.1800.36.00": "a master calibration",
+    "03Am05.fringe.z.36.00": "a master calibration",
+    "07Bm06.flat.z.36.02": "a master calibration",
+    "1013552p_flag": "a master calibration",
+    "11Bm04.flat.z.36.02": "a master calibration",
+    "19BMfr.fringe.gri.40.00": "a master calibration",
+    "19Bm03.bias.0.40.00": "a master calibration",
+    "02Bm05.scatter.g.36.00": "INSTRUME",
+    "2003A.frpts.z.36.00": "no two-dimensional image",
+    "2004B.mask.0.36.01": "EXPNUM",
+    "675258o": "INSTRUME",
+    "676000o": "FILTER",
+    "695816p_diag": "no two-dimensional image",
+}
+"""What ingest leaves out, and what its reason says."""
+
+
 @pytest.fixture(scope="module")
 def camera() -> Camera:
     return Camera.read("megaprime")
 
 
 @pytest.fixture(scope="module")
-def headers(data_dir: Path) -> dict[str, list[Header]]:
+def files(data_dir: Path) -> dict[str, list[Header]]:
+    """Headers of all HDUs by file."""
+    names = sorted(path.name.removesuffix(SUFFIX) for path in (data_dir / "megacam_headers").glob(f"*{SUFFIX}"))
+    assert len(names) > 25
+    return {name: read_headers(data_dir, name) for name in names}
+
+
+@pytest.fixture(scope="module")
+def headers(files: dict[str, list[Header]]) -> dict[str, list[Header]]:
     """Headers of the detectors' HDUs by file."""
-    found = {}
-    for path in sorted((data_dir / "megacam_headers").glob("*.header.gz")):
-        hdus: list[list[str]] = []
-        for line in gzip.decompress(path.read_bytes()).decode("ascii", "replace").splitlines():
-            if line.startswith(("SIMPLE  =", "XTENSION=")):
-                hdus.append([])
-            if hdus and not line.startswith("#"):
-                hdus[-1].append(line[:80])
-        found[path.name.removesuffix(".fits.header.gz")] = [
-            Header.fromstring("\n".join(cards), sep="\n") for cards in hdus[1:]
-        ]
-    assert len(found) > 25
-    return found
+    return {name: hdus[1:] for name, hdus in files.items()}
 
 
 def test_every_exposure_is_read_and_the_rest_refused_by_name(camera: Camera, headers: dict[str, list[Header]]) -> None:
@@ -83,3 +101,29 @@ def test_the_boxes_are_those_of_the_header(camera: Camera, headers: dict[str, li
             for box, keyword in ((raw.data_bbox, "DSEC"), (raw.serial_overscan_bbox, "BSEC")):
                 columns = header[f"{keyword}{amplifier.name}"].strip("[]").split(",")[0]
                 assert columns == f"{box.x.start + 1}:{box.x.stop}"
+
+
+def test_ingest_takes_every_exposure_and_leaves_the_rest_out_with_a_reason(
+    camera: Camera, files: dict[str, list[Header]], tmp_path: Path
+) -> None:
+    for name, hdus in files.items():
+        images = {} if name in ("2003A.frpts.z.36.00", "695816p_diag") else dict.fromkeys((1, 2))
+        path = write_file(tmp_path / f"{name}.fits", hdus, images)
+        found = list(describe_files(camera, [path]))
+        if name in LEFT_OUT:
+            (rejection,) = found
+            assert isinstance(rejection, Rejection)
+            assert LEFT_OUT[name] in str(rejection.error)
+            assert rejection.error.cure
+        else:
+            assert [one.detector for one in found if isinstance(one, Frame)] == ([0] if name == "688231o" else [0, 1])
+            assert {one.corrected for one in found if isinstance(one, Frame)} == {name.endswith("p")}
+            assert len(found) == (1 if name == "688231o" else 2)
+
+
+def test_cut_outs_are_left_out(data_dir: Path, camera: Camera) -> None:
+    paths = sorted((data_dir / "megacam_headers").glob("cutout*"))
+    assert len(paths) == 3
+    for found in describe_files(camera, paths):
+        assert isinstance(found, Rejection)
+        assert "pixels (rows, columns)" in found.error.cause

@@ -197,7 +197,8 @@ def test_calibration_frames_make_no_visits(butler: Butler, tiny: Camera, write_f
     assert list(butler.query_dimension_records("visit", instrument="tiny", explain=False)) == []
 
 
-def test_files_of_several_detectors(tmp_path: Path) -> None:
+@pytest.mark.parametrize("transfer", ["direct", "copy", "move"])
+def test_files_of_several_detectors(tmp_path: Path, transfer: str) -> None:
     from skyloom.repo.setup import initialise
 
     text = TINY.replace("name: left\n", "name: left\n    hdu: 1\n").replace("name: right,", "name: right, hdu: EAST,")
@@ -210,13 +211,20 @@ def test_files_of_several_detectors(tmp_path: Path) -> None:
     fits.HDUList([fits.PrimaryHDU(None, primary), *images]).writeto(tmp_path / "both.fits")
     initialise(str(tmp_path / "repo"), camera)
     with Butler.from_config(str(tmp_path / "repo"), writeable=True) as butler:
-        result = ingest_raws(butler, camera, [tmp_path / "both.fits"])
+        result = ingest_raws(butler, camera, [tmp_path / "both.fits"], transfer=transfer)
         assert (result.ingested, reasons(result)) == (2, [])
+        assert len(list((tmp_path / "repo").rglob("*.fits"))) == (0 if transfer == "direct" else 1)
         for detector, value in ((0, 7), (1, 8)):
             raw = butler.get("raw", instrument="tiny", exposure=5, detector=detector, collections="tiny/raw/all")
             assert raw.image[0, 0] == value
             assert raw.header["EXPNUM"] == 5
-        assert ingest_raws(butler, camera, [tmp_path / "both.fits"]).known == 2
+            header = butler.get(
+                "raw.header", instrument="tiny", exposure=5, detector=detector, collections="tiny/raw/all"
+            )
+            assert header["EXTNAME"] == ("WEST", "EAST")[detector]
+        assert (tmp_path / "both.fits").exists() == (transfer != "move")
+        if transfer != "move":
+            assert ingest_raws(butler, camera, [tmp_path / "both.fits"], transfer=transfer).known == 2
 
 
 def test_finding_files(tmp_path: Path, write_frame: WriteFrame) -> None:

@@ -31,6 +31,7 @@ def command(
 ) -> None:
     """Bring the frames in PATHS (files, or folders with all below them) into REPO, and define their visits.
 
+    Raw frames are registered; frames that come without instrument signature are written anew, in electrons.
     Files that cannot be used are listed at the end with the reason; exit status 1 if no file could be used.
     """
     from pathlib import Path
@@ -39,8 +40,7 @@ def command(
     from rich.progress import Progress
 
     from skyloom.repo.frame_files import find_files
-    from skyloom.repo.ingest import ingest_raws
-    from skyloom.repo.post_isr import ingest_post_isr
+    from skyloom.repo.incoming import ingest
     from skyloom.repo.setup import read_camera
 
     files = find_files(paths)
@@ -51,13 +51,10 @@ def command(
         def advance() -> None:
             progress.advance(bar)
 
-        if camera.post_isr:
-            folder = None if masks is None else Path(masks)
-            result = ingest_post_isr(butler, camera, files, masks=folder, workers=jobs, advance=advance)
-        else:
-            if masks is not None:
-                raise click.UsageError("--masks is for frames that come without instrument signature.")
-            result = ingest_raws(butler, camera, files, transfer=transfer, workers=jobs, advance=advance)
+        if masks is not None and not camera.post_isr:
+            raise click.UsageError("--masks is for frames that come without instrument signature.")
+        folder = None if masks is None else Path(masks)
+        result = ingest(butler, camera, files, masks=folder, transfer=transfer, workers=jobs, advance=advance)
     _report(result)
     if not result.succeeded:
         sys.exit(1)

@@ -23,8 +23,10 @@ from skyloom.images.projection import projection_from_header
 from skyloom.images.raw import RawExposure
 
 from .description import CameraDescription, DetectorDescription, FilterDescription
+from .expressions import is_true
 from .geometry import camera_frames, make_detector, pointing_wcs, raw_shape
 from .header import ON_SKY, HeaderReader
+from .separate import AmplifierImages, join_amplifiers
 from .translator import DescribedTranslator, make_translator
 
 __all__ = ["Camera"]
@@ -226,6 +228,16 @@ class Camera:
         """Reads single quantities of a header."""
         return HeaderReader(self.description, header, file)
 
+    def is_corrected(self, header: Mapping[str, Any], file: str = _NO_FILE) -> bool:
+        """Whether a frame comes without instrument signature."""
+        corrected = self.description.corrected
+        return self.post_isr or (corrected is not None and is_true(corrected.recognise, header, file))
+
+    def is_master(self, header: Mapping[str, Any], file: str = _NO_FILE) -> bool:
+        """Whether an image is a master calibration of another pipeline, by its header."""
+        masters = self.description.masters
+        return masters is not None and is_true(masters.recognise, header, file)
+
     def translate(self, header: Mapping[str, Any], file: str = _NO_FILE) -> ObservationInfo:
         """What a header says of its exposure.
 
@@ -304,6 +316,8 @@ class Camera:
     def complete(self, raw: RawExposure, *, detector_id: int | None = None) -> RawExposure:
         """The same frame with its detector, observation info and, for a frame of the sky, its first projection.
 
+        Images of single amplifiers are put together.
+
         Raises
         ------
         BadFrameError
@@ -311,6 +325,8 @@ class Camera:
         """
         info = self.translate(raw.header, raw.file)
         number = self.detector_id(raw.header, raw.file) if detector_id is None else detector_id
+        if isinstance(raw, AmplifierImages):
+            raw = join_amplifiers(self.description_of(number), raw)
         self._check_shape(raw, number)
         detector = self.detector(number, info.visit_id, header=raw.header, file=raw.file)
         projection = self.guess_projection(raw.header, raw.file, detector, info)

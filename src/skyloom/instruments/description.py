@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from skyloom.images.mask_planes import MASK_PLANES
 
 from .expressions import Expression
+from .parts import BoxDescription, Part
+from .processed import CorrectedDescription, MastersDescription, SeparateAmplifierDescription
 from .quantities import Degrees, Millimetres, PixelScale
 
 __all__ = [
@@ -25,32 +27,7 @@ __all__ = [
 ]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-def _check_interval(value: tuple[int, int]) -> tuple[int, int]:
-    if value[0] >= value[1]:
-        raise ValueError(f"an interval is [first, one past the last], which {list(value)} is not")
-    return value
-
-
-Interval = Annotated[tuple[int, int], AfterValidator(_check_interval)]
-
-
-class BoxDescription(_Part):
-    """A rectangle of pixels: half-open intervals, counted from 0."""
-
-    x: Interval
-    y: Interval
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.y[1] - self.y[0], self.x[1] - self.x[0]
-
-
-class RawAmplifierDescription(_Part):
+class RawAmplifierDescription(Part):
     """Where an amplifier lies in the raw image that all amplifiers of the detector share."""
 
     box: BoxDescription
@@ -62,7 +39,7 @@ class RawAmplifierDescription(_Part):
     prescan: BoxDescription | None = None
 
 
-class AmplifierDescription(_Part):
+class AmplifierDescription(Part):
     """One amplifier: geometry and nominal calibration."""
 
     name: str
@@ -88,7 +65,21 @@ class AmplifierDescription(_Part):
     gain_keyword: str | None = None
     """Header keyword that overrides `gain`, where the header has it."""
     read_noise_keyword: str | None = None
+    read_noise_limit: Annotated[float, Field(gt=0)] = math.inf
+    """Electrons; a header that tells more does not know it, and `read_noise` counts."""
     saturation_keyword: str | None = None
+    separate: SeparateAmplifierDescription | None = None
+    """How to find it in files of single amplifiers; None: there are none."""
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.separate is not None and self.raw is None:
+            raise ValueError(f"amplifier {self.name}: `separate` tells how to make a raw image, and `raw` is missing")
+        for region in ("data", "serial_overscan", "parallel_overscan", "prescan") if self.separate else ():
+            one, other = getattr(self.separate, region), getattr(self.raw, region)
+            if (one and one.shape) != (other and other.shape):
+                raise ValueError(f"amplifier {self.name}: {region} of `separate` and of `raw` differ in size")
+        return self
 
     @model_validator(mode="after")
     def _sizes_agree(self) -> Self:
@@ -100,7 +91,7 @@ class AmplifierDescription(_Part):
         return self
 
 
-class DetectorDescription(_Part):
+class DetectorDescription(Part):
     """One detector: its place in the mosaic and its amplifiers."""
 
     id: Annotated[int, Field(ge=0)]
@@ -134,14 +125,14 @@ class DetectorDescription(_Part):
         return self
 
 
-class FilterDescription(_Part):
+class FilterDescription(Part):
     """One filter of the camera."""
 
     band: Annotated[str, Field(max_length=32)]
     """Short name that filters of different cameras share; coadds are made a band."""
     reference: str | None = None
     """Filter of the reference catalogue that it is calibrated against; None: that of the same name as the band."""
-    aliases: list[str] = []
+    aliases: list[str] = Field(default_factory=list)
     """Other names under which headers know it."""
 
 
@@ -150,7 +141,7 @@ def _as_source(value: Any) -> Any:
     return {"keyword": value} if isinstance(value, str | list) else value
 
 
-class Source(_Part):
+class Source(Part):
     """Where a quantity comes from: exactly one of a keyword, a fixed value or an expression."""
 
     keyword: str | list[str] | None = None
@@ -158,7 +149,7 @@ class Source(_Part):
     expression: str | None = None
     unit: str | None = None
     """Unit of the value, where it is not the one that the quantity has by default."""
-    values: dict[Any, Any] = {}
+    values: dict[Any, Any] = Field(default_factory=dict)
     """What the camera's own words mean: header value to ours."""
     default: Any = None
     """Used where the header lacks the keyword."""
@@ -195,7 +186,7 @@ AnySource = Annotated[Source, BeforeValidator(_as_source)]
 AnyDateSource = Annotated[DateSource, BeforeValidator(_as_source)]
 
 
-class HeaderDescription(_Part):
+class HeaderDescription(Part):
     """Where each quantity of an exposure comes from."""
 
     exposure_id: AnySource
@@ -229,12 +220,12 @@ class HeaderDescription(_Part):
     simulated: AnySource = Source(value=False)
     soft_bias: AnySource | None = None
     """ADU added to the pixels of post-ISR frames."""
-    mode: list[str] = []
+    mode: list[str] = Field(default_factory=list)
     """Keywords that tell how the detector was read out (gain setting, speed, binning): frames that differ in one of
     them are not calibrated with each other.  Where none is given, the amplifiers' gain keywords."""
 
 
-class LocationDescription(_Part):
+class LocationDescription(Part):
     """Where the telescope stands."""
 
     longitude: Degrees
@@ -244,7 +235,7 @@ class LocationDescription(_Part):
     """Metres."""
 
 
-class MasksDescription(_Part):
+class MasksDescription(Part):
     """Masks that a survey published beside its frames, as lists of spans."""
 
     name: str
@@ -271,14 +262,14 @@ class MasksDescription(_Part):
         return str(Expression(self.name).evaluate({}, frame))
 
 
-class CameraDescription(_Part):
+class CameraDescription(Part):
     """The whole file."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=32)]
     """The instrument's name in repositories."""
     telescope: str = ""
     location: LocationDescription | None = None
-    recognise: dict[str, Any] = {}
+    recognise: dict[str, Any] = Field(default_factory=dict)
     """Keywords and the values that a frame of this camera has."""
     detectors: Annotated[list[DetectorDescription], Field(min_length=1)]
     position_unit: Literal["px", "mm"] = "px"
@@ -305,6 +296,10 @@ class CameraDescription(_Part):
     """Frames come without instrument signature: they are ingested as `post_isr`."""
     masks: MasksDescription | None = None
     """How to find and read the masks of post-ISR frames."""
+    corrected: CorrectedDescription | None = None
+    """Frames without instrument signature that come beside the raw ones: they are ingested as `post_isr`."""
+    masters: MastersDescription | None = None
+    """Masters of another pipeline, which are imported, never ingested."""
     day_offset_hours: float = 0.0
     """Taken from the time (TAI) of an exposure before its date becomes that of the night."""
     exposure_max: Annotated[int, Field(gt=0)] = 2**31

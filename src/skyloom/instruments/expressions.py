@@ -17,7 +17,7 @@ from astropy.time import Time
 
 from .quantities import parse_angle
 
-__all__ = ["FUNCTIONS", "Expression", "MissingKeywordError"]
+__all__ = ["FUNCTIONS", "Expression", "MissingKeywordError", "is_true"]
 
 _MAX_EXPONENT = 64
 _MAX_TEXT = 4096
@@ -170,6 +170,14 @@ class Expression:
             if isinstance(error, MissingKeywordError):
                 raise
             raise ValueError(f"the expression {self.text!r} failed: {error}") from error
+
+
+def is_true(text: str, header: Mapping[str, Any], file: str) -> bool:
+    """Whether an expression holds for a header; one that cannot be worked out does not."""
+    try:
+        return bool(Expression(text).evaluate(header, file))
+    except (MissingKeywordError, ValueError):
+        return False
 
 
 def _is_header_item(node: ast.AST) -> TypeGuard[ast.Subscript]:

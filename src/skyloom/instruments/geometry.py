@@ -105,7 +105,7 @@ def _make_amplifier(amplifier: AmplifierDescription, header: Mapping[str, Any] |
     )
     calibrations = AmplifierCalibrations(
         gain=_override(amplifier.gain, amplifier.gain_keyword, header, file),
-        read_noise=_override(amplifier.read_noise, amplifier.read_noise_keyword, header, file),
+        read_noise=_read_noise(amplifier, header, file),
         saturation=_override(amplifier.saturation, amplifier.saturation_keyword, header, file),
         suspect_level=amplifier.suspect_level,
         linearity_coefficients=np.zeros(4),
@@ -133,6 +133,11 @@ def _override(nominal: float, keyword: str | None, header: Mapping[str, Any] | N
         cure = "Correct the header, or take the keyword out of the camera's description."
         raise BadFrameError(f"{header[keyword]!r} is no usable number.", file=file, keyword=keyword, cure=cure)
     return value
+
+
+def _read_noise(amplifier: AmplifierDescription, header: Mapping[str, Any] | None, file: str) -> float:
+    told = _override(amplifier.read_noise, amplifier.read_noise_keyword, header, file)
+    return amplifier.read_noise if told > amplifier.read_noise_limit else told
 
 
 def _box(box: BoxDescription) -> Box:

@@ -1,9 +1,10 @@
-"""Import calibration frames and tables of defects, and certify for which dates they hold."""
+"""Import calibrations, and certify for which dates they hold."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from lsst.images import MaskedImage
 from skyloom.errors import BadFrameError, RepositoryError, SkyloomError
 from skyloom.instruments import Camera
 
-from .calibration_frames import read_defects, read_master
+from .calibration_files import read_calibrations
+from .calibration_kinds import CALIBRATION_TYPES, ImportOptions, Item, dataset_type_of
 from .collections import calib_collection
+from .setup import register_dataset_types
 
 __all__ = [
     "CALIBRATION_TYPES",
@@ -32,17 +35,17 @@ __all__ = [
     "validity_run",
 ]
 
-CALIBRATION_TYPES = ("bias", "dark", "flat", "defects")
-
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of one file."""
+    """What became of one calibration of a file."""
 
     path: Path
     data_id: dict[str, Any]
-    """Detector, and filter for a flat; empty where the file was refused."""
+    """Detector and filter, as far as the kind has them; empty where the file was refused."""
     error: SkyloomError | None = None
+    note: str = ""
+    """What people should know of it."""
 
 
 def parse_validity(begin: str | None, end: str | None) -> Timespan:
@@ -80,12 +83,13 @@ def import_calibrations(
     detector: int | None = None,
     physical_filter: str | None = None,
     unit: str | None = None,
+    header_dates: bool = False,
     replace: bool = False,
 ) -> list[Imported]:
-    """Import calibration frames of one kind and certify them for a range of dates.
+    """Import calibrations of one kind and certify them for a range of dates.
 
-    A file that cannot be used is refused alone; a conflict with what is certified already is an error, and then
-    nothing of the call is kept.
+    A file, or an image of a file, that cannot be used is refused alone; a conflict with what is certified already is an
+    error, and then nothing of the call is kept.
 
     Parameters
     ----------
@@ -94,9 +98,9 @@ def import_calibrations(
     camera
         The camera.
     kind
-        ``bias``, ``dark``, ``flat`` or ``defects``.
+        One of `CALIBRATION_TYPES`.
     paths
-        FITS frames of the trimmed detector; tables for defects.
+        Files, see `skyloom.repo.calibration_files`.
     validity
         When they hold.
     detector
@@ -104,7 +108,9 @@ def import_calibrations(
     physical_filter
         Filter of flats, where the headers do not tell it.
     unit
-        Unit of the pixels, where the headers do not tell it.
+        Unit of the pixels, or of wavelengths, where the file does not tell it.
+    header_dates
+        Whether the headers tell when the masters hold, instead of `validity`.
     replace
         Whether what is certified for the same detector, filter and dates gives way.
 
@@ -113,40 +119,78 @@ def import_calibrations(
     RepositoryError
         If something is certified for part of the range already and ``replace`` is False.
     """
+    register_dataset_types(butler)
+    options = ImportOptions(
+        detector=detector,
+        physical_filter=physical_filter,
+        unit=unit,
+        header_dates=header_dates,
+        bias_of=_certified_biases(butler, camera.name, validity),
+    )
     results: list[Imported] = []
-    loaded: dict[tuple[Any, ...], tuple[Path, Any]] = {}
-    for path in paths:
-        try:
-            master, data_id = _load(camera, kind, path, detector, physical_filter, unit)
-            key = tuple(data_id.values())
-            if key in loaded:
-                raise BadFrameError(
-                    f"{loaded[key][0].name} is a {kind} of {data_id} as well.",
-                    file=str(path),
-                    cure="Import one of them.",
-                )
-        except BadFrameError as error:
-            results.append(Imported(path, {}, error))
-            continue
-        loaded[key] = (path, master)
-        results.append(Imported(path, data_id))
+    seen: dict[tuple[Any, ...], Path] = {}
     with butler.transaction():
-        run = validity_run(camera.name, kind, validity)
-        butler.collections.register(run, CollectionType.RUN)
-        for result in (entry for entry in results if entry.error is None):
-            master = loaded[tuple(result.data_id.values())][1]
-            data_id = {"instrument": camera.name, **result.data_id}
-            certify(butler, kind, master, data_id, run=run, validity=validity, replace=replace)
+        for path in paths:
+            results.extend(
+                _take(butler, camera, kind, path, item, seen, validity=validity, replace=replace)
+                for item in _items(path, camera, kind, options)
+            )
     return results
 
 
-def _load(
-    camera: Camera, kind: str, path: Path, detector: int | None, physical_filter: str | None, unit: str | None
-) -> tuple[Any, dict[str, Any]]:
-    """The dataset of a file, and its detector (and filter)."""
-    if kind == "defects":
-        return read_defects(path, camera, detector)
-    return read_master(path, camera, kind, detector=detector, physical_filter=physical_filter, unit=unit)
+def _items(path: Path, camera: Camera, kind: str, options: ImportOptions) -> Iterator[Item]:
+    """The calibrations of a file as they are read, and what is wrong with it."""
+    try:
+        yield from read_calibrations(path, camera, kind, options)
+    except BadFrameError as error:
+        error.file = str(path)
+        yield error
+
+
+def _take(
+    butler: Butler,
+    camera: Camera,
+    kind: str,
+    path: Path,
+    item: Item,
+    seen: dict[tuple[Any, ...], Path],
+    *,
+    validity: Timespan,
+    replace: bool,
+) -> Imported:
+    """Certify one calibration, unless there is something wrong with it."""
+    if isinstance(item, BadFrameError):
+        return Imported(path, {}, item)
+    held = item.validity or validity
+    key = (*item.data_id.values(), held)
+    if key in seen:
+        error = BadFrameError(
+            f"{seen[key].name} is a {kind} of {item.data_id} as well.", file=str(path), cure="Import one of them."
+        )
+        return Imported(path, {}, error)
+    dataset_type = dataset_type_of(kind)
+    run = validity_run(camera.name, dataset_type, held)
+    butler.collections.register(run, CollectionType.RUN)
+    data_id = {"instrument": camera.name, **item.data_id}
+    certify(butler, dataset_type, item.dataset, data_id, run=run, validity=held, replace=replace)
+    seen[key] = path
+    return Imported(path, item.data_id, note=item.note)
+
+
+def _certified_biases(
+    butler: Butler, instrument: str, validity: Timespan
+) -> Callable[[int, Timespan | None], MaskedImage | None]:
+    """Finds the bias that is certified for a detector and all of the dates; the registry is asked once for each."""
+
+    @cache
+    def refs(dates: Timespan) -> dict[int, DatasetRef]:
+        return certified_for(butler, "bias", instrument, dates)
+
+    def bias_of(detector: int, dates: Timespan | None) -> MaskedImage | None:
+        ref = refs(dates or validity).get(detector)
+        return None if ref is None else butler.get(ref)
+
+    return bias_of
 
 
 def certify(
@@ -245,7 +289,9 @@ def certified_for(butler: Butler, kind: str, instrument: str, validity: Timespan
 
 
 def _same_values(one: Any, other: Any) -> bool:
-    """Whether two master frames, or two tables of defects, hold the same."""
+    """Whether two master frames, two tables of defects, or plain data hold the same."""
+    if isinstance(one, dict):
+        return bool(one == other)
     if isinstance(one, Table) and isinstance(other, Table):
         return one.colnames == other.colnames and all(np.array_equal(one[name], other[name]) for name in one.colnames)
     if not (isinstance(one, MaskedImage) and isinstance(other, MaskedImage)):

@@ -11,9 +11,9 @@ from lsst.images.fits import FitsCompressionOptions
 from lsst.images.formatters import GenericFormatter
 from lsst.resources import ResourcePath
 
-from skyloom.images.raw import RawExposure
-
-from .frame_files import SUFFIXES, find_image, merged_header, open_frame, read_pixels
+from .detector_hdus import Hdu
+from .frame_files import SUFFIXES, find_image, merged_header, open_frame
+from .raw_files import hdu_of, read_raw
 from .whole_masks import carry_masks_whole
 
 __all__ = [
@@ -112,25 +112,20 @@ class RawExposureFormatter(FormatterV2):
     """Raw frames as they were ingested: FITS of any kind, packed or not.
 
     The HDU of the detector is that of the fragment ``hdu=`` of the ingested URI, a number or a name; without one it
-    is the first that holds an image.
+    is the first that holds an image.  Numbers joined by ``+`` are the HDUs of single amplifiers.
     """
 
     supported_extensions: ClassVar[frozenset[str]] = frozenset({*SUFFIXES, *(name.upper() for name in SUFFIXES)})
     can_read_from_local_file: ClassVar[bool] = True
+    hdu: ClassVar[Hdu] = None
+    """What is read where the URI has no fragment."""
 
     @override
     def read_from_local_file(self, path: str, component: str | None = None, expected_size: int = -1) -> Any:
-        hdu = self._hdu()
+        hdu = hdu_of(self.file_descriptor.location.uri.unquoted_fragment) or self.hdu
+        first = hdu[0] if isinstance(hdu, tuple) else hdu
         if component == "header":
             with open_frame(Path(path)) as hdus:
-                return merged_header(hdus, find_image(hdus, Path(path), hdu))
-        pixels, header = read_pixels(Path(path), hdu)
+                return merged_header(hdus, find_image(hdus, Path(path), first))
         uri = self.file_descriptor.location.uri
-        return RawExposure(image=pixels, header=header, file=uri.ospath if uri.isLocal else str(uri))
-
-    def _hdu(self) -> int | str | None:
-        """The HDU that the URI names."""
-        _, found, name = self.file_descriptor.location.uri.unquoted_fragment.partition("hdu=")
-        if not found:
-            return None
-        return int(name) if name.isdecimal() else name
+        return read_raw(Path(path), hdu, uri.ospath if uri.isLocal else str(uri))

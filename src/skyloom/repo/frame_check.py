@@ -12,8 +12,11 @@ from skyloom.images.projection import pixel_to_radec
 from skyloom.images.raw import RawExposure
 from skyloom.instruments import Camera
 from skyloom.instruments.header import ON_SKY, HeaderReader
+from skyloom.instruments.separate import AmplifierImages, join_amplifiers
 
-from .frame_files import read_pixels
+from .detector_hdus import find_detectors
+from .frame_files import open_frame
+from .raw_files import read_raw
 
 __all__ = ["CheckRow", "check_frame"]
 
@@ -42,8 +45,8 @@ def check_frame(camera: Camera, path: Path, hdu: int | str | None = None) -> lis
     BadFrameError
         If the file cannot be read at all.
     """
-    pixels, header = read_pixels(path, hdu)
-    file = str(path)
+    raw = _read(camera, path, hdu)
+    header, file = raw.header, raw.file
     reader = camera.reader(header, file)
     rows = [_row("camera", lambda: _recognised(camera, reader), "recognise")]
     for quantity, read in _essential(camera, reader):
@@ -53,8 +56,21 @@ def check_frame(camera: Camera, path: Path, hdu: int | str | None = None) -> lis
         rows.extend(_pointing_rows(camera, reader))
     rows.extend(_optional_rows(reader))
     rows.extend(_amplifier_rows(camera, header, file))
-    rows.append(_row("whole frame", lambda: _complete(camera, RawExposure(image=pixels, header=header, file=file)), ""))
+    rows.append(_row("whole frame", lambda: _complete(camera, raw), ""))
     return rows
+
+
+def _read(camera: Camera, path: Path, hdu: int | str | None) -> RawExposure:
+    """The frame of an HDU, or that of the first detector whose image the file has, put together if it is in parts."""
+    if hdu is not None:
+        return read_raw(path, hdu, str(path))
+    try:
+        with open_frame(path) as hdus:
+            (place, *_) = find_detectors(camera, hdus, path, of_camera=False).images
+    except (BadFrameError, ValueError):
+        return read_raw(path, None, str(path))  # the rows tell what is wrong
+    raw = read_raw(path, place.hdu, str(path))
+    return join_amplifiers(camera.description_of(place.detector), raw) if isinstance(raw, AmplifierImages) else raw
 
 
 def _row(quantity: str, read: Callable[[], Any], origin: str) -> CheckRow:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import shutil
 import struct
+import tempfile
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,6 +30,7 @@ __all__ = [
     "image_shape",
     "merged_header",
     "open_frame",
+    "open_unpacked",
     "read_pixels",
 ]
 
@@ -77,8 +81,15 @@ def _is_fits(path: Path) -> bool:
 
 
 @contextmanager
-def open_frame(path: Path) -> Iterator[fits.HDUList]:
+def open_frame(path: Path, told: Path | None = None) -> Iterator[fits.HDUList]:
     """Open a FITS file; whatever goes wrong while it is open becomes a `BadFrameError`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    told
+        What errors call it; None for its own name.
 
     Raises
     ------
@@ -86,7 +97,7 @@ def open_frame(path: Path) -> Iterator[fits.HDUList]:
         If the file is empty, no FITS file, or ends too early.
     """
     if path.stat().st_size == 0:
-        raise BadFrameError("the file is empty.", file=str(path), cure="Fetch it again.")
+        raise BadFrameError("the file is empty.", file=str(told or path), cure="Fetch it again.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
@@ -95,11 +106,42 @@ def open_frame(path: Path) -> Iterator[fits.HDUList]:
     except BadFrameError:
         raise
     except _BROKEN as error:
-        raise BadFrameError(
-            f"not a whole FITS file ({type(error).__name__}: {_one_line(error)}).",
-            file=str(path),
-            cure="Fetch it again, or leave it out.",
-        ) from error
+        raise _broken(told or path, error) from error
+
+
+def _broken(path: Path, error: BaseException) -> BadFrameError:
+    return BadFrameError(
+        f"not a whole FITS file ({type(error).__name__}: {_one_line(error)}).",
+        file=str(path),
+        cure="Fetch it again, or leave it out.",
+    )
+
+
+@contextmanager
+def open_unpacked(path: Path) -> Iterator[fits.HDUList]:
+    """As `open_frame`, for reading the pixels of many HDUs: a packed file is unpacked to the disk once.
+
+    Going back in a packed file means to unpack it from its beginning.
+
+    Raises
+    ------
+    BadFrameError
+        If the file is empty, no FITS file, or ends too early.
+    """
+    packed = _unpacker(path)
+    if packed is None:
+        with open_frame(path) as hdus:
+            yield hdus
+        return
+    with tempfile.NamedTemporaryFile(suffix=".fits") as plain:
+        try:
+            with packed(path) as stream:
+                shutil.copyfileobj(stream, plain, 1 << 22)
+            plain.flush()
+        except _BROKEN as error:
+            raise _broken(path, error) from error
+        with open_frame(Path(plain.name), path) as hdus:
+            yield hdus
 
 
 def find_image(hdus: fits.HDUList, path: Path, hdu: int | str | None = None) -> Any:
@@ -129,12 +171,13 @@ def image_shape(image: Any) -> tuple[int, ...]:
 
 
 def merged_header(hdus: fits.HDUList, image: Any) -> fits.Header:
-    """The primary header with that of the image's HDU merged in: where both have a keyword the image's counts."""
-    header = hdus[0].header.copy()
+    """The header of an image with what only the primary one tells: where both have a keyword the image's counts."""
+    header = image.header.copy()
     if image is not hdus[0]:
-        for keyword in _STRUCTURE:
-            header.remove(keyword, ignore_missing=True)
-        header.update(image.header)
+        known = set(header)
+        for card in hdus[0].header.cards:
+            if card.keyword not in known and card.keyword not in _STRUCTURE:
+                header.append(card, end=True)
     return header
 
 
@@ -146,7 +189,7 @@ def check_whole(image: Any, path: Path) -> None:
     BadFrameError
         If the file ends before the last pixel.
     """
-    packed = next((unpack for suffix, unpack in _PACKED.items() if path.name.lower().endswith(suffix)), None)
+    packed = _unpacker(path)
     container = getattr(image, "_bintable", None) or image
     place = container.fileinfo()
     header = container._header if container is not image else image.header
@@ -160,8 +203,19 @@ def check_whole(image: Any, path: Path) -> None:
         )
 
 
+def _unpacker(path: Path) -> Callable[[Path], BinaryIO] | None:
+    """What unpacks a file of this name; None for one that is not packed as a whole."""
+    return next((unpack for suffix, unpack in _PACKED.items() if path.name.lower().endswith(suffix)), None)
+
+
 def _unpacked_size(unpack: Callable[[Path], BinaryIO], path: Path) -> int:
-    """Bytes of a packed file, read to its end, where its checksum is."""
+    """Bytes of a packed file, read to its end, where its checksum is; read once for all images of the file."""
+    state = path.stat()
+    return _read_to_the_end(unpack, path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _read_to_the_end(unpack: Callable[[Path], BinaryIO], path: Path, *_: int) -> int:
     size = 0
     with unpack(path) as stream:
         while part := stream.read(1 << 22):

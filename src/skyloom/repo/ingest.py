@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from lsst.daf.butler import (
     Butler,
@@ -14,19 +13,20 @@ from lsst.daf.butler import (
     FileDataset,
 )
 from lsst.resources import ResourcePath
-from lsst.utils import doImportType
 
+from skyloom.errors import BadFrameError
 from skyloom.instruments import Camera
 
 from .collections import raw_run
 from .exposures import consistent_frames, doubled, insert_exposures
 from .frames import Frame, Rejection, describe_files
+from .hdu_formatters import formatter_of
+from .raw_files import fragment_of
 from .visits import define_visits
 
-__all__ = ["TRANSFERS", "IngestResult", "ingest_raws", "new_frames", "sort_frames"]
+__all__ = ["TRANSFERS", "IngestResult", "ingest_raw_frames", "ingest_raws", "new_frames", "sort_frames"]
 
 TRANSFERS = ("direct", "copy", "symlink", "hardlink", "relsymlink", "move")
-RAW_FORMATTER = "skyloom.repo.formatters.RawExposureFormatter"
 
 
 @dataclass
@@ -70,7 +70,7 @@ def ingest_raws(
     workers: int = 1,
     advance: Callable[[], object] = lambda: None,
 ) -> IngestResult:
-    """Ingest raw frames and define the visits of those that show the sky.
+    """Ingest raw frames and define the visits of those that show the sky; corrected frames are left out.
 
     Calling it again with the same files changes nothing.
 
@@ -90,13 +90,29 @@ def ingest_raws(
         Called once a file.
     """
     frames, rejected = sort_frames(camera, paths, workers=workers, advance=advance)
-    fresh, known, more = new_frames(butler, camera.name, "raw", raw_run(camera.name), frames, same_file)
-    result = IngestResult(ingested=len(fresh), known=known, rejected=rejected + more)
+    result = ingest_raw_frames(butler, camera, [frame for frame in frames if not frame.corrected], transfer=transfer)
+    result.rejected = rejected + [_no_raw(frame) for frame in frames if frame.corrected] + result.rejected
+    return result
+
+
+def ingest_raw_frames(butler: Butler, camera: Camera, frames: list[Frame], *, transfer: str = "direct") -> IngestResult:
+    """Ingest raw frames of which the headers have been read; parameters are those of `ingest_raws`."""
+    fresh, known, rejected = new_frames(butler, camera.name, "raw", raw_run(camera.name), frames, same_file)
+    result = IngestResult(ingested=len(fresh), known=known, rejected=rejected)
     with butler.transaction():
         insert_exposures(butler, fresh)
         _ingest(butler, camera, fresh, transfer)
         result.visits = define_visits(butler, camera, fresh)
     return result
+
+
+def _no_raw(frame: Frame) -> Rejection:
+    error = BadFrameError(
+        "the frame comes without instrument signature, it is no raw one.",
+        file=str(frame.path),
+        cure="Bring it in with 'skyloom ingest'.",
+    )
+    return Rejection(frame.path, error)
 
 
 def new_frames(
@@ -141,18 +157,33 @@ def _place(butler: Butler, ref: DatasetRef) -> ResourcePath:
 
 
 def _ingest(butler: Butler, camera: Camera, frames: list[Frame], transfer: str) -> None:
-    if not frames:
+    """Register frames where they lie, or in a copy (or link) of their file, one for all frames of a file."""
+    if transfer == "direct":
+        butler.ingest(
+            *[_dataset(butler, camera, frame, ResourcePath(str(frame.path))) for frame in frames], transfer="direct"
+        )
         return
-    dataset_type = butler.get_dataset_type("raw")
-    run = raw_run(camera.name)
-    formatter: Any = doImportType(RAW_FORMATTER)
-    datasets = []
+    by_file: dict[Path, list[Frame]] = {}
     for frame in frames:
-        data_id = butler.registry.expandDataId(instrument=camera.name, exposure=frame.exposure, detector=frame.detector)
-        # Deterministic ids: the same frame has the same id in every repository.
-        ref = DatasetRef(dataset_type, data_id, run=run, id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN)
-        path = ResourcePath(str(frame.path))
-        if frame.hdu is not None:
-            path = path.replace(fragment=f"hdu={frame.hdu}")
-        datasets.append(FileDataset(path=path, refs=[ref], formatter=formatter))
-    butler.ingest(*datasets, transfer=transfer)
+        by_file.setdefault(frame.path, []).append(frame)
+    for path, members in by_file.items():
+        first = _dataset(butler, camera, members[0], ResourcePath(str(path)), within=True)
+        butler.ingest(first, transfer=transfer)
+        place = butler.getURI(first.refs[0])
+        rest = [_dataset(butler, camera, frame, place, within=True) for frame in members[1:]]
+        butler.ingest(*rest, transfer=None)
+
+
+def _dataset(butler: Butler, camera: Camera, frame: Frame, path: ResourcePath, *, within: bool = False) -> FileDataset:
+    """A frame and its file; where in it, is told by the fragment, or by the formatter of a file in the repository."""
+    data_id = butler.registry.expandDataId(instrument=camera.name, exposure=frame.exposure, detector=frame.detector)
+    # Deterministic ids: the same frame has the same id in every repository.
+    ref = DatasetRef(
+        butler.get_dataset_type("raw"),
+        data_id,
+        run=raw_run(camera.name),
+        id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN,
+    )
+    if frame.hdu is not None and not within:
+        path = path.replace(fragment=fragment_of(frame.hdu))
+    return FileDataset(path=path, refs=[ref], formatter=formatter_of(frame.hdu if within else None))

@@ -14,7 +14,15 @@ from skyloom.instruments import Camera
 from .collections import camera_run, register_collections
 from .instrument import register_camera
 
-__all__ = ["CAMERA_TYPE", "DATASET_TYPES", "add_camera", "initialise", "instruments", "read_camera"]
+__all__ = [
+    "CAMERA_TYPE",
+    "DATASET_TYPES",
+    "add_camera",
+    "initialise",
+    "instruments",
+    "read_camera",
+    "register_dataset_types",
+]
 
 CAMERA_TYPE = "camera"
 
@@ -26,6 +34,16 @@ DATASET_TYPES: dict[str, tuple[tuple[str, ...], str, bool]] = {
     "dark": (("instrument", "detector"), "MaskedImageV2", True),
     "flat": (("instrument", "detector", "physical_filter"), "MaskedImageV2", True),
     "defects": (("instrument", "detector"), "ArrowAstropy", True),
+    "crosstalk": (("instrument", "detector"), "StructuredDataDict", True),
+    "linearizer": (("instrument", "detector"), "StructuredDataDict", True),
+    "brighterFatterKernel": (("instrument", "detector"), "StructuredDataDict", True),
+    "ptc": (("instrument", "detector"), "StructuredDataDict", True),
+    "fringe": (("instrument", "detector", "physical_filter"), "MaskedImageV2", True),
+    "illum": (("instrument", "detector", "physical_filter"), "MaskedImageV2", True),
+    "transmission_optics": (("instrument",), "StructuredDataDict", True),
+    "transmission_filter": (("instrument", "physical_filter"), "StructuredDataDict", True),
+    "transmission_sensor": (("instrument", "detector"), "StructuredDataDict", True),
+    "transmission_atmosphere": (("instrument",), "StructuredDataDict", True),
 }
 """Inputs of the pipelines: dimensions, storage class, and whether they are calibrations with a validity range."""
 
@@ -105,7 +123,7 @@ def add_camera(butler: Butler, camera: Camera, *, update: bool = False) -> bool:
 
 
 def register_dataset_types(butler: Butler) -> None:
-    """Register the dataset types of `DATASET_TYPES`."""
+    """Register the dataset types of `DATASET_TYPES`; those that are there stay."""
     for name, (dimensions, storage_class, calibration) in DATASET_TYPES.items():
         butler.registry.registerDatasetType(
             DatasetType(name, dimensions, storage_class, universe=butler.dimensions, isCalibration=calibration)
