@@ -168,7 +168,11 @@ def _begun(
     layouts = layout_of(raw.detector, raw.image.shape, raw.file)
     check_not_empty(raw, layouts)
     y_size, x_size = raw.detector.bbox.shape
-    metadata: dict[str, Any] = {"LSST ISR UNITS": "electron", "LSST ISR OVERSCAN SERIAL UNITS": "adu"}
+    metadata: dict[str, Any] = {
+        "OVERSCAN": "Overscan corrected",
+        "LSST ISR UNITS": "electron",
+        "LSST ISR OVERSCAN SERIAL UNITS": "adu",
+    }
     counts = read_out(
         raw,
         layouts,

@@ -67,7 +67,7 @@ def fit_overscan(pixels: np.ndarray, settings: OverscanSettings) -> OverscanLeve
     Parameters
     ----------
     pixels
-        Raw counts ``[line, column]`` of the region, levels being sought for each line; integers or floats.
+        Raw counts ``[line, column]`` of the region, levels being sought for each line.
     settings
         Method and rejection.
 
@@ -78,7 +78,7 @@ def fit_overscan(pixels: np.ndarray, settings: OverscanSettings) -> OverscanLeve
 
     Notes
     -----
-    Integer counts are treated as what they are, a continuous level rounded to whole counts: medians are interpolated
+    Whole counts are treated as what they are, a continuous level that was rounded: medians are interpolated
     inside their bin, by how many pixels share it.  The plain median of whole numbers would be off by up to half a count
     wherever the noise is below one.
     """
@@ -91,7 +91,7 @@ def fit_overscan(pixels: np.ndarray, settings: OverscanSettings) -> OverscanLeve
     usable &= np.abs(counts - np.median(counts[usable])) <= settings.max_deviation_adu
     if not usable.any():
         return None
-    integer = np.issubdtype(pixels.dtype, np.integer)
+    integer = not np.any(counts[usable] % 1.0)
     masked = np.where(usable, counts, np.nan)
     if settings.method in LINE_METHODS:
         levels, known = line_levels(masked, settings.method, settings.order, settings.n_sigma, integer=integer)

@@ -62,9 +62,9 @@ def clipped_statistics(
     if count == 0:
         return ClippedStatistics(math.nan, math.nan, math.nan, 0, math.nan)
     half_width = n_sigma * _SIGMA_OF_QUARTILES * (high - low) if math.isfinite(n_sigma) else math.inf
-    clipped = _clipped(image, bits, ignored, median, half_width, n_sigma, passes)
+    mean, sigma, accepted = _clipped(image, bits, ignored, median, half_width, n_sigma, passes)
     whole_mean, _, _ = _clipped(image, bits, ignored, median, math.inf, math.inf, 1)
-    return ClippedStatistics(float(median), *clipped, whole_mean)
+    return ClippedStatistics(float(median), mean, sigma, accepted, whole_mean)
 
 
 @njit(cache=True, nogil=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -276,5 +277,8 @@ class IsrTask(IsrMethods, PipelineTask):
         """Tell what a user should know, and keep the rest in the metadata of the task."""
         for name, value in exposure.metadata.items():
             self.metadata[name] = value
+            # The task's own names for what the overscan was, and what is left of it.
+            if match := re.fullmatch(r"LSST ISR OVERSCAN (RESIDUAL )?SERIAL (MEAN|MEDIAN|STDEV) (.+)", name):
+                self.metadata[f"{'RESIDUAL' if match[1] else 'FIT'} {match[2]} {match[3]}"] = value
         for warning in warnings_of(exposure.metadata):
             self.log.warning("%s", warning)

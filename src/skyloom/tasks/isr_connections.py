@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from lsst.pipe.base import PipelineTaskConnections
@@ -38,7 +37,7 @@ _WANTED = {
 """Which inputs and outputs the settings want."""
 
 
-def _calibration(doc: str, name: str, storage_class: str, *dimensions: str) -> Any:
+def _calibration(doc: str, name: str, storage_class: str, *dimensions: str, when_needed: bool = False) -> Any:
     """A calibration, found by the date of the frame; that there is none is the task's business."""
     return PrerequisiteInput(
         doc=doc,
@@ -47,13 +46,13 @@ def _calibration(doc: str, name: str, storage_class: str, *dimensions: str) -> A
         dimensions=("instrument", *dimensions),
         isCalibration=True,
         minimum=0,
+        deferLoad=when_needed,
     )
 
 
 def _master(doc: str, name: str, *dimensions: str) -> Any:
     """A calibration frame of a detector: large, and read when its turn comes."""
-    calibration = _calibration(doc, name, "MaskedImageV2", "detector", *dimensions)
-    return replace(calibration, deferLoad=True)
+    return _calibration(doc, name, "MaskedImageV2", "detector", *dimensions, when_needed=True)
 
 
 def _product(doc: str, name: str, storage_class: str) -> Any:

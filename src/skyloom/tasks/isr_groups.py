@@ -167,7 +167,11 @@ class AmpOffsetConfig(Config):
     )
     doBackground: Any = Field(dtype=bool, default=True, doc="Take a smooth background off first.")
     backgroundFractionSample: Any = RangeField(
-        dtype=float, default=1.0, min=0.0, inclusiveMin=False, doc="Its cells, in the shorter side of an amplifier."
+        dtype=float,
+        default=1.0,
+        min=0.0,
+        inclusiveMin=False,
+        doc="Its cells, in the shorter side of an amplifier; but at least as large as both strips.",
     )
     doDetection: Any = Field(dtype=bool, default=True, doc="Leave sources out.")
     applyWeights: Any = Field(dtype=bool, default=True, doc="Let a border count by its length.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
@@ -276,18 +276,14 @@ class IsrMethods:
 
         The pixels return to their values but for rounding; the noise of dark and flat stays in the variance.
         """
-        use_dark, use_flat = dark is not None and self.config.doDark is not False, self.config.doFlat is not False
-        if use_dark and dark is not None:
-            self.darkCorrection(exp, dark)
-        if use_flat:
-            self.flatCorrection(exp, flat)
-        try:
+        with ExitStack() as undo:
+            if dark is not None and self.config.doDark is not False:
+                self.darkCorrection(exp, dark)
+                undo.callback(self.darkCorrection, exp, dark, invert=True)
+            if self.config.doFlat is not False:
+                self.flatCorrection(exp, flat)
+                undo.callback(self.flatCorrection, exp, flat, invert=True)
             yield exp
-        finally:
-            if use_flat:
-                self.flatCorrection(exp, flat, invert=True)
-            if use_dark and dark is not None:
-                self.darkCorrection(exp, dark, invert=True)
 
     def maskAndInterpDefect(
         self,
