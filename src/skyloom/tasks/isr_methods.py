@@ -343,8 +343,12 @@ class IsrMethods:
             self.log.log(level, "No rough zero point: the exposure time is %s s.", seconds)
             return
         if not found.known_filter:
-            self.log.warning(
-                "No rough zero point is set for filter %s: the default is taken.", exposure.physical_filter
+            # Where the settings name no filter at all, nobody expects one to be known.
+            some_are_set = set(self.config.fluxMag0T1) != {"Unknown"}
+            self.log.log(
+                logging.WARNING if some_are_set else logging.DEBUG,
+                "No rough zero point is set for filter %s: the default is taken.",
+                exposure.physical_filter,
             )
         exposure.photo_calib = found.calibration
         self.log.info("Rough zero point: %.3f mag.", found.calibration.zero_point_mag)
