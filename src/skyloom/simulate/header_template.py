@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ def read_templates(path: str | Path, mosaic: Mosaic) -> dict[int, fits.Header]:
     Parameters
     ----------
     path
-        A FITS file, or the text of its headers: 80-character cards a line, one HDU after the other.
+        A FITS file, or the text of its headers, 80-character cards a line, one HDU after the other; gzip too.
     mosaic
         Says in which HDU each detector is.
 
@@ -55,12 +56,12 @@ def read_templates(path: str | Path, mosaic: Mosaic) -> dict[int, fits.Header]:
 def _headers(path: Path) -> list[fits.Header]:
     """The headers of all HDUs."""
     try:
-        with path.open("rb") as file:
-            is_text = b"\n" in file.read(400)
-        if not is_text:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            first = file.read(400)
+            lines = (first + file.read()).decode("ascii", "replace").splitlines() if b"\n" in first else []
+        if not lines:
             with fits.open(path) as hdus:
                 return [hdu.header for hdu in hdus]
-        lines = path.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError as error:
         raise SkyloomError(f"cannot be read: {error}", file=str(path), cure="Check the path.") from error
     found: list[list[str]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from lsst.pipe.base import PipelineTaskConnections
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["IsrConnections"]
 
-_WANTED = {
+_WANTED: dict[str, Callable[[Any], bool]] = {
     "bias": lambda config: config.doBias is not False,
     "dark": lambda config: config.doDark is not False,
     "flat": lambda config: config.doFlat is not False,
