@@ -7,11 +7,7 @@ from collections.abc import Sequence
 import astropy.units as u
 import numpy as np
 
-from skyloom.errors import BadFrameError
-from skyloom.images.mask_planes import bitmask
-from skyloom.images.raw import RawExposure
-from skyloom.isr import check_not_empty, layout_of, read_out
-
+from .counts import usable_counts
 from .frame_stack import Combined
 from .frames import CalibFrames, Raw, collected
 from .master import Master, make_master
@@ -47,7 +43,7 @@ def make_bias(raws: Sequence[Raw], settings: MasterSettings | None = None) -> Ma
         If too few frames are usable, or they were read out in different modes.
     """
     settings = settings or MasterSettings()
-    with collected("bias", raws, lambda raw: _counts(raw, settings), settings) as frames:
+    with collected("bias", raws, lambda raw: usable_counts(raw, settings.isr), settings) as frames:
         frames.leave_out_odd_levels(lambda amplifier: amplifier.read_noise / amplifier.gain)
         frames.check()
         figures: dict[str, float] = {}
@@ -65,18 +61,6 @@ def make_bias(raws: Sequence[Raw], settings: MasterSettings | None = None) -> Ma
         if settings.pedestal_only:
             combined = _levels(frames, combined)
         return make_master(frames, combined, u.adu, figures, pedestal_only=settings.pedestal_only)
-
-
-def _counts(raw: RawExposure, settings: MasterSettings) -> np.ndarray:
-    """Trimmed pixels in ADU above the overscan, not a number where saturated or not read."""
-    if raw.detector is None:
-        raise BadFrameError("the frame has no detector.", file=raw.file, cure="Complete it with its camera first.")
-    layouts = layout_of(raw.detector, raw.image.shape, raw.file)
-    check_not_empty(raw, layouts)
-    y_size, x_size = raw.detector.bbox.shape
-    counts = read_out(raw, layouts, (y_size, x_size), settings.isr, pedestals_adu=None, metadata={})
-    counts.image[(counts.bits & bitmask("SAT", "NO_DATA")) != 0] = np.nan
-    return counts.image
 
 
 def _levels(frames: CalibFrames, combined: Combined) -> Combined:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import astropy.units as u
 import numpy as np
@@ -17,7 +18,7 @@ from skyloom.isr import AmplifierLayout, layout_of
 from .frame_stack import FrameStack
 from .settings import MasterSettings
 
-__all__ = ["CalibFrames", "FrameFacts", "Raw", "collected"]
+__all__ = ["CalibFrames", "FrameFacts", "Raw", "check_one_mode", "collected"]
 
 type Raw = Callable[[], RawExposure]
 """Reads a raw frame, completed by its camera, when it is called; may raise `BadFrameError`."""
@@ -84,21 +85,7 @@ class CalibFrames:
                 f"are the least{f' (left out: {reasons})' if reasons else ''}.",
                 cure=f"Ingest more {self.kind} frames, or select others.",
             )
-        self._check_mode()
-
-    def _check_mode(self) -> None:
-        first = self.facts[0]
-        for facts in self.facts[1:]:
-            differing = sorted(key for key in first.mode | facts.mode if first.mode.get(key) != facts.mode.get(key))
-            if differing:
-                key = differing[0]
-                raise BadFrameError(
-                    f"{self.kind} frames of different read-out modes: {facts.mode.get(key)!r} here, "
-                    f"{first.mode.get(key)!r} in {first.file}.",
-                    file=facts.file,
-                    keyword=key,
-                    cure="Select the frames of one mode with --where.",
-                )
+        check_one_mode(self.kind, self.facts)
 
     def leave_out_odd_levels(self, noise: Callable[[AmplifierLayout], float], scales: np.ndarray | None = None) -> None:
         """Leave out frames whose level stands apart from the others': light leaked in, or they are something else.
@@ -123,6 +110,38 @@ class CalibFrames:
                     int(index), f"level {levels[index]:.4g} in amplifier {amplifier.name}, the others have {centre:.4g}"
                 )
         self.leave_out(odd)
+
+
+class _HasMode(Protocol):
+    """A frame of a known read-out mode."""
+
+    @property
+    def file(self) -> str: ...
+
+    @property
+    def mode(self) -> Mapping[str, str]: ...
+
+
+def check_one_mode(kind: str, frames: Sequence[_HasMode]) -> None:
+    """See that all frames were read out in one mode.
+
+    Raises
+    ------
+    BadFrameError
+        If not.
+    """
+    first = frames[0]
+    for frame in frames[1:]:
+        differing = sorted(key for key in {**first.mode, **frame.mode} if first.mode.get(key) != frame.mode.get(key))
+        if differing:
+            key = differing[0]
+            raise BadFrameError(
+                f"{kind} frames of different read-out modes: {frame.mode.get(key)!r} here, "
+                f"{first.mode.get(key)!r} in {first.file}.",
+                file=frame.file,
+                keyword=key,
+                cure="Select the frames of one mode with --where.",
+            )
 
 
 @contextmanager

@@ -24,6 +24,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "Run a pipeline."),
     "compare": ("compare", "Tell whether two runs made the same."),
     "status": ("status", "Tell how far a run is, what failed, and where its time went."),
+    "report": ("report", "Pages with figures about what was made."),
     "export": ("export", "Write frames and coadds as plain FITS, catalogues as FITS or CSV."),
 }
 """Name of a subcommand: its module (which holds a click command named ``command``), and its line in the help."""

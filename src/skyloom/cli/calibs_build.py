@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skyloom.execute.kinds import KINDS
+
+from .calibs_figures import figures_line
 from .options import SIZE
 
 if TYPE_CHECKING:
     from skyloom.execute.masters import BuildRequest, Built
 
-KINDS = ("bias", "dark", "flat", "defects")
-_DEFECT_COUNTS = ("hot_pixels", "cold_pixels", "boxes", "n_frames")
-
 
 @click.command()
 @click.argument("repo", type=click.Path(exists=True, file_okay=False))
-@click.option("--kind", "kinds", type=click.Choice(KINDS), multiple=True, help="[default: all that the frames allow]")
+@click.option("--kind", "kinds", type=click.Choice(list(KINDS)), multiple=True, help="Repeat for more; see above.")
 @click.option("--instrument", "-i", help="Camera of the frames  [default: the repository's only one]")
 @click.option("--where", "-d", default="", help='Which frames, e.g. "day_obs = 20260115"  [default: all]')
 @click.option("--begin", help="First date of validity, UTC  [default: without bound]")
@@ -47,8 +47,11 @@ def command(
     memory: int | None,
     quiet: bool,
 ) -> None:
-    """Make bias, dark, flat and defects from the raw frames of REPO, whatever the frames allow, and certify them for a
-    range of dates.
+    """Make calibrations from the raw frames of REPO, and certify them for a range of dates.
+
+    Without --kind these are bias, dark, flat and defects, whatever the frames allow. The others are made when they are
+    asked for. From flats, two of each of many exposure times: ptc (gain, read noise, full well), linearizer,
+    brighter_fatter. From frames of the sky: crosstalk, sky_flat (which takes the place of the flat), fringe.
 
     The same command again keeps what was made of the same frames, and makes anew what has more of them now. Frames of
     different read-out modes (gain, speed, binning) are refused. The exit status is 1 if anything could not be made.
@@ -88,7 +91,7 @@ def show(built: Built) -> None:
     """Print a line for each calibration and each failure, and leave with the exit status."""
     for master in built.masters:
         what = " ".join(f"{name} {value}" for name, value in master.data_id.items())
-        click.echo(f"{master.kind} of {what}: {_figures(master.kind, master.figures)}")
+        click.echo(f"{master.kind} of {what}: {figures_line(master.kind, master.figures)}")
         for line in master.figures.get("left_out") or ():
             click.echo(f"  left out {line}")
     for failure in built.failures:
@@ -97,17 +100,3 @@ def show(built: Built) -> None:
         click.echo(note, err=True)
     if built.exit_status:
         sys.exit(built.exit_status)
-
-
-def _figures(kind: str, figures: dict[str, object]) -> str:
-    """What a master is judged by, in one line."""
-    if kind == "defects":
-        counts = {name: round(float(str(figures[name]))) for name in _DEFECT_COUNTS}
-        return (
-            f"{counts['hot_pixels']} hot and {counts['cold_pixels']} cold or dead pixels "
-            f"({100 * float(str(figures['defective_fraction'])):.2f} %) in {counts['boxes']} boxes, from "
-            f"{counts['n_frames']} frames"
-        )
-    frames = figures.get("frames") or ()
-    shown = [f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items() if isinstance(value, float)]
-    return f"{len(frames)} frames, {', '.join(shown)}"  # type: ignore[arg-type]

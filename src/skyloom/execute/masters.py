@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from lsst.daf.butler import Butler, CollectionType, DatasetRef, Timespan  # type: ignore[attr-defined]
+from lsst.daf.butler import Butler, DatasetRef, Timespan
 from lsst.pipe.base import Pipeline
+from lsst.pipe.base.pipeline import LabelSpecifier
 
 from skyloom.errors import RepositoryError
 from skyloom.instruments import Camera
-from skyloom.repo.calibrations import build_chain, certified_for, certify_built
+from skyloom.repo.calibrations import build_chain, certify_built
 from skyloom.repo.collections import calib_collection, defaults_collection
 from skyloom.repo.read_out_modes import check_modes
 from skyloom.repo.setup import read_camera
 
+from .chosen import choose_calibrations
 from .journal import digest
+from .kinds import KINDS
 from .limits import Limits
 from .progress import Reporter
 from .run import RunRequest, run_pipeline
 from .summary import Failure
 
-__all__ = ["KINDS", "BuildRequest", "Built", "BuiltMaster", "build_masters"]
-
-KINDS = ("bias", "dark", "flat", "defects")
-"""What can be built, in the order in which one needs the other."""
-
-_FRAMES = {"bias": ("bias",), "dark": ("dark",), "flat": ("flat",), "defects": ("science", "dark")}
-"""Observation types of the frames that each kind is made of."""
-_NEEDED = ("bias", "dark")
+__all__ = ["BuildRequest", "Built", "BuiltMaster", "build_masters"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +43,7 @@ class BuildRequest:
     instrument
         Name of the camera; None where the repository has one only.
     kinds
-        Some of `KINDS`; all that the frames allow when empty.
+        Some of `KINDS`; when empty, all those that are built by default and that the frames allow.
     where
         Query that limits the frames.
     inputs
@@ -126,6 +121,10 @@ def build_masters(request: BuildRequest, reporter: Reporter | None = None) -> Bu
         return builder.built
 
 
+_MISSED = ("bias", "linearizer")
+"""What frames should be corrected with, and a user is told where they are not; a camera may do without the others."""
+
+
 class _Builder:
     """The state of a build that outlives its kinds."""
 
@@ -136,58 +135,64 @@ class _Builder:
         self._inputs = list(request.inputs or [defaults_collection(camera.name)])
 
     def choose(self) -> list[str]:
-        """The kinds to build: those asked for, or all of which there are frames."""
-        types = sorted({kind for kinds in _FRAMES.values() for kind in kinds})
-        frames = {kind: self._query("raw", (kind,)) for kind in types}
-        wanted = self._request.kinds or [kind for kind in KINDS if self._allow(kind, frames)]
+        """The kinds to build: those asked for, or of the default ones all of which there are frames."""
+        types = sorted({one for kind in KINDS.values() for one in kind.frames})
+        frames = {one: self._query("raw", (one,)) for one in types}
+        default = [name for name, kind in KINDS.items() if kind.by_default]
+        wanted = self._request.kinds or [name for name in default if self._allow(name, frames)]
         if not wanted:
             raise RepositoryError(
                 f"no raw frame of {self._camera.name} is selected.", cure="Ingest frames first, or correct --where."
             )
-        served = {"science", *wanted} if set(wanted) - {"defects"} else set()
-        involved = {kind: refs for kind, refs in frames.items() if kind in served}
+        # Defects serve frames of any mode; all else is of the mode of the frames of the sky.
+        served = {one for name in wanted if name != "defects" for one in KINDS[name].frames}
+        involved = {one: refs for one, refs in frames.items() if one in served | {"science"}} if served else {}
         check_modes(self._butler, self._camera, involved, pedestal_only=self._request.pedestal_only)
-        return [kind for kind in KINDS if kind in wanted]
+        return [name for name in KINDS if name in wanted]
 
-    def _allow(self, kind: str, frames: Mapping[str, Sequence[DatasetRef]]) -> bool:
+    def _allow(self, name: str, frames: Mapping[str, Sequence[DatasetRef]]) -> bool:
         """Whether there are frames of a kind; those for defects are taken for other ends, and may be few."""
-        exposures = {ref.dataId["exposure"] for one in _FRAMES[kind] for ref in frames[one]}
-        if kind != "defects":
+        exposures = {ref.dataId["exposure"] for one in KINDS[name].frames for ref in frames[one]}
+        if name != "defects":
             return bool(exposures)
-        config: Any = self._request.pipeline.to_graph().tasks["make_defects"].config
+        config: Any = self._pipeline_of(name).to_graph().tasks["make_defects"].config
         least: int = config.minimum_frames
         if len(exposures) < least:
             self.built.notes.append(f"defects are not looked for: {len(exposures)} exposures, {least} are the least")
         return len(exposures) >= least
 
-    def build(self, kind: str) -> None:
+    def _pipeline_of(self, name: str) -> Pipeline:
+        """A pipeline of the one task of a kind, for several kinds may make calibrations of the same type."""
+        return self._request.pipeline.subsetFromLabels(LabelSpecifier(labels={f"make_{name}"}))
+
+    def build(self, name: str) -> None:
         """Run the step of a kind, and certify what it has made."""
+        kind, request, pipeline = KINDS[name], self._request, self._pipeline_of(name)
         frame_type = "raw"
-        if kind == "defects" and not self._query("raw", _FRAMES[kind], limit=1):
-            frame_type = "post_isr"
-        frames = self._query(frame_type, _FRAMES[kind])
+        if name == "bias":
+            pipeline.addConfigOverride("make_bias", "pedestal_only", request.pedestal_only)
+        if name == "defects":
+            frame_type = "raw" if self._query("raw", kind.frames, limit=1) else "post_isr"
+            pipeline.addConfigOverride("make_defects", "frame_type", frame_type)
+        frames = self._query(frame_type, kind.frames)
         if not frames:
             raise RepositoryError(
-                f"no {' or '.join(_FRAMES[kind])} frame of {self._camera.name} is selected.",
+                f"no {' or '.join(kind.frames)} frame of {self._camera.name} is selected.",
                 cure="Ingest frames first, or correct --where, --collections or --detector.",
             )
-        chosen = self._choose_inputs(kind)
-        request = self._request
-        pipeline = deepcopy(request.pipeline)
-        pipeline.addConfigOverride("make_bias", "pedestal_only", request.pedestal_only)
-        pipeline.addConfigOverride("make_defects", "frame_type", frame_type)
+        chosen = self._choose_inputs(name)
         summary = run_pipeline(
             RunRequest(
                 repository=request.repository,
                 pipeline=pipeline,
                 name="masters",
                 inputs=[self._chosen, *self._inputs],
-                output=f"{self.built.chain}/{kind}",
+                output=f"{self.built.chain}/{name}",
                 instrument=self._camera.name,
-                where=self._where(_FRAMES[kind]),
+                where=self._where(kind.frames),
                 # Of other frames the masters are made in a new run: the old ones hold until the new ones are there.
                 basis=digest(ref.id for ref in (*frames, *chosen)),
-                steps=[kind],
+                steps=[name],
                 processes=request.processes,
                 limits=request.limits,
                 retry=True,
@@ -197,10 +202,10 @@ class _Builder:
         self.built.failures += summary.failures
         self.built.notes += summary.notes
         self._butler.registry.refresh()
-        refs = self._butler.query_datasets(kind, collections=summary.run, explain=False, limit=None)
+        refs = self._butler.query_datasets(kind.dataset_type, collections=summary.run, explain=False, limit=None)
         certify_built(self._butler, refs, validity=request.validity, chain=self.built.chain, replace=request.replace)
         for ref in sorted(refs, key=lambda ref: ref.dataId):
-            self.built.masters.append(self._account(kind, ref, summary.run))
+            self.built.masters.append(self._account(name, ref, summary.run))
 
     def _account(self, kind: str, ref: DatasetRef, run: str) -> BuiltMaster:
         """The figures of a master, from the metadata of its task."""
@@ -210,43 +215,34 @@ class _Builder:
         data_id = {name: value for name, value in ref.dataId.required.items() if name != "instrument"}
         return BuiltMaster(kind=kind, data_id=data_id, figures=figures)
 
-    def _choose_inputs(self, kind: str) -> list[DatasetRef]:
-        """Tag the masters that the frames of a kind are corrected with, and return them.
-
-        Those that hold for the dates that are built for, or else those that hold when the frames were taken.
-        """
-        registry = self._butler.registry
-        self._butler.collections.register(self._chosen, CollectionType.TAGGED)
-        for needed in _NEEDED:
-            old = self._butler.query_datasets(needed, collections=self._chosen, explain=False, limit=None)
-            registry.disassociate(self._chosen, old)
-        chosen: list[DatasetRef] = []
-        if kind not in ("dark", "flat"):
-            return chosen
-        frames = self._query("raw", _FRAMES[kind])
-        first = self._butler.registry.expandDataId(frames[0].dataId)
-        taken = first.records["exposure"].timespan  # type: ignore[union-attr]
-        for needed in _NEEDED[: KINDS.index(kind)]:
-            valid = certified_for(self._butler, needed, self._camera.name, self._request.validity)
-            for detector in sorted({int(ref.dataId["detector"]) for ref in frames}):
-                data_id = {"instrument": self._camera.name, "detector": detector}
-                ref = valid.get(detector) or self._butler.find_dataset(
-                    needed, data_id, collections=calib_collection(self._camera.name), timespan=taken
-                )
-                if ref is not None:
-                    chosen.append(ref)
-                elif needed == "bias":
-                    self.built.notes.append(f"the {kind} frames of detector {detector} are corrected without a bias")
-        registry.associate(self._chosen, chosen)
+    def _choose_inputs(self, name: str) -> list[DatasetRef]:
+        """Tag the calibrations that the frames of a kind are corrected with, and return them."""
+        frames = self._query("raw", KINDS[name].frames, records=True) if KINDS[name].corrected_with else []
+        chosen, missing = choose_calibrations(
+            self._butler, frames, KINDS[name].corrected_with, validity=self._request.validity, tagged=self._chosen
+        )
+        self.built.notes += [
+            f"the {name} frames of detector {data_id['detector']} are corrected without a {dataset_type}"
+            for dataset_type, data_id in missing
+            if dataset_type in _MISSED
+        ]
         return chosen
 
-    def _query(self, dataset_type: str, observation_types: Sequence[str], limit: int | None = None) -> list[DatasetRef]:
+    def _query(
+        self,
+        dataset_type: str,
+        observation_types: Sequence[str],
+        *,
+        limit: int | None = None,
+        records: bool = False,
+    ) -> list[DatasetRef]:
         """Frames of some observation types that the request selects, in the order of their exposures."""
         found = self._butler.query_datasets(
             dataset_type,
             collections=self._inputs,
             where=f"instrument = '{self._camera.name}' AND {self._where(observation_types)}",
             find_first=True,
+            with_dimension_records=records,
             limit=limit,
             explain=False,
         )

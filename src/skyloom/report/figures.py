@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from .png import png_of
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -79,7 +79,5 @@ def _figure(width_inch: float, height_inch: float) -> tuple[Figure, Axes]:
 
 
 def _encode(figure: Figure) -> str:
-    """The figure as base64 text, without the date that would make two equal runs differ."""
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
+    """The figure as base64 text."""
+    return base64.b64encode(png_of(figure)).decode("ascii")

@@ -19,6 +19,8 @@ class PageTable:
     title: str
     columns: list[str]
     rows: list[list[str]]
+    links: list[str] = field(default_factory=list)
+    """For each row, the page that its first cell leads to; empty for none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.io import fits
-from astropy.time import TimeDelta
 
 from skyloom.files import write_beside
 
+from .calibration_plan import AFTERNOON, CalibrationFrame
 from .headers import Exposure, check_header, exposure_id_of, make_header
 from .passers import draw_asteroids, draw_trails
 from .readout import RawFrame, expose
 from .scene import draw_sky, draw_sources
 from .signature import draw_fringes, make_signature
 from .sky import sky_at
-from .visits import FIRST_NIGHT, Visit
+from .visits import Visit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MASK_BITS",
-    "CalibrationFrame",
     "Scene",
-    "calibration_frames",
     "numbered",
     "simulate_raw",
     "write_calibrations",
@@ -41,9 +39,7 @@ __all__ = [
 ]
 
 _STREAM_FRAME, _STREAM_MASTER, _STREAM_CALIBRATION = 401, 402, 403
-_AFTERNOON = FIRST_NIGHT - TimeDelta(0.5, format="jd")
 _READY_MADE_FLAT_ELECTRONS = 30000.0
-_FIRST_NUMBERS = {"bias": 100001, "dark": 200001, "flat": 300001}
 MASK_BITS = {"COSMIC": 1, "FULLWELL": 2, "TRAIL": 4, "ASTEROID": 8}
 """Bits of the masks of truth."""
 
@@ -65,54 +61,11 @@ class Scene:
         return make_header(told, self.mosaic, ccd, self.settings.cards, self.templates.get(ccd.id))
 
 
-@dataclass(frozen=True, kw_only=True)
-class CalibrationFrame:
-    """One exposure of the afternoon."""
-
-    number: int
-    kind: str
-    band: str | None
-    seconds: float
-    begin: str
-    electrons: float = 0.0
-    """Level of the lamp."""
-
-
 def numbered(visits: list[Visit], scene: Scene) -> list[Visit]:
     """The visits under the ids that the camera gives them, for they may follow from the date."""
     ccd = next(iter(scene.mosaic.ccds.values()))
     camera = scene.mosaic.camera
     return [replace(visit, visit=exposure_id_of(camera, _science_header(scene, visit, ccd))) for visit in visits]
-
-
-def calibration_frames(settings: SurveySettings, mosaic: Mosaic) -> list[CalibrationFrame]:
-    """The calibration exposures of a survey: biases, darks, and flats band by band.
-
-    None for a camera whose headers do not tell them from frames of the sky.
-    """
-    if mosaic.camera.description.header.observation_type.value is not None:
-        return []
-    options, frames = settings.calibrations, []
-    rng = np.random.default_rng([settings.seed, _STREAM_CALIBRATION])
-    plan: list[tuple[str, str | None, float]] = [("bias", None, 0.0)] * options.biases
-    plan += [("dark", None, options.dark_time_s)] * options.darks
-    plan += [("flat", band, 5.0) for band in settings.bands for _ in range(options.flats)]
-    counts = dict(_FIRST_NUMBERS)
-    for index, (kind, band, seconds) in enumerate(plan):
-        level = options.flat_electrons * (1.0 + options.lamp_scatter * rng.standard_normal())
-        begin = _AFTERNOON + TimeDelta(index * (60.0 + options.dark_time_s), format="sec")
-        frames.append(
-            CalibrationFrame(
-                number=counts[kind],
-                kind=kind,
-                band=band,
-                seconds=seconds,
-                begin=begin.isot,
-                electrons=level if kind == "flat" else 0.0,
-            )
-        )
-        counts[kind] += 1
-    return frames
 
 
 def simulate_raw(scene: Scene, visit: Visit, ccd: Ccd) -> tuple[RawFrame, np.ndarray]:
@@ -231,7 +184,7 @@ def _science_header(scene: Scene, visit: Visit, ccd: Ccd) -> fits.Header:
 
 def _master_header(scene: Scene, ccd: Ccd, kind: str, band: str | None, unit: str) -> fits.Header:
     band = band or scene.settings.bands[0]  # a camera may not be able to tell a bias from the rest
-    told = Exposure(number=0, observation_type=kind, begin=_AFTERNOON.isot, seconds=0.0, band=band)
+    told = Exposure(number=0, observation_type=kind, begin=AFTERNOON.isot, seconds=0.0, band=band)
     header = scene.header(told, ccd)
     header["BUNIT"] = unit
     return header

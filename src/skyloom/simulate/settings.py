@@ -141,6 +141,15 @@ class CalibrationSettings:
     flat_electrons: float = 30000.0
     lamp_scatter: float = 0.02
     """Relative Gaussian scatter of the flats' level."""
+    pair_levels: int = 0
+    """Levels of which there are two flats each, in the first band, for photon transfer and linearity; the exposure
+    times grow, and become shorter again."""
+    pair_electrons: tuple[float, float] = (300.0, 100000.0)
+    """Lowest and highest of them, the steps growing evenly."""
+    pair_scatter: float = 0.0
+    """Relative Gaussian scatter of the lamp from one of these flats to the next."""
+    pair_drift: float = 0.0
+    """Relative change of the lamp from the first of these flats to the last."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,8 @@ from skyloom.errors import CameraError
 from skyloom.files import write_beside
 from skyloom.instruments import Camera
 
-from .frames import Scene, calibration_frames, numbered, write_calibrations, write_masters, write_science
+from .calibration_plan import calibration_frames
+from .frames import Scene, numbered, write_calibrations, write_masters, write_science
 from .header_template import read_templates
 from .mosaic import Mosaic
 from .passers import make_asteroids, make_trails

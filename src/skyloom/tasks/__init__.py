@@ -11,10 +11,16 @@ _HOMES = {
     "CfhtIsrTask": "cfht_isr",
     "IsrTask": "isr",
     "MakeBiasTask": "make_bias",
+    "MakeBrighterFatterKernelTask": "make_brighter_fatter",
+    "MakeCrosstalkTask": "make_crosstalk",
     "MakeDarkTask": "make_dark",
     "MakeDefectsTask": "make_defects",
     "MakeDirectWarpTask": "make_direct_warp",
     "MakeFlatTask": "make_flat",
+    "MakeFringeTask": "make_fringe",
+    "MakeLinearizerTask": "make_linearizer",
+    "MakePtcTask": "make_ptc",
+    "MakeSkyFlatTask": "make_sky_flat",
     "VisitSummaryTask": "visit_summary",
 }
 

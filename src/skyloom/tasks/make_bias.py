@@ -7,12 +7,11 @@ from typing import Any, cast
 
 from lsst.pex.config import Field
 from lsst.pipe.base import PipelineTask, PipelineTaskConnections, QuantumContext, Struct
-from lsst.pipe.base.connectionTypes import Input, Output, PrerequisiteInput
 
 from skyloom.calibs import Raw, make_bias
 
 from .failure import failing_frames
-from .master_frames import LevelConfig, raws_of, record
+from .master_frames import LevelConfig, camera_input, new_calibration, raw_frames, raws_of, record
 
 __all__ = ["MakeBiasConfig", "MakeBiasConnections", "MakeBiasTask"]
 
@@ -20,24 +19,9 @@ __all__ = ["MakeBiasConfig", "MakeBiasConnections", "MakeBiasTask"]
 class MakeBiasConnections(PipelineTaskConnections, dimensions=("instrument", "detector")):
     """The bias frames of a detector, and their master."""
 
-    raws = Input(
-        doc="Bias frames.",
-        name="raw",
-        storageClass="RawExposure",
-        dimensions=("instrument", "exposure", "detector"),
-        multiple=True,
-        deferLoad=True,
-    )
-    camera = PrerequisiteInput(
-        doc="Description of the camera.", name="camera", storageClass="SkyloomCamera", dimensions=("instrument",)
-    )
-    bias = Output(
-        doc="Master bias of the trimmed detector, in ADU.",
-        name="bias",
-        storageClass="MaskedImageV2",
-        dimensions=("instrument", "detector"),
-        isCalibration=True,
-    )
+    raws = raw_frames("Bias frames.")
+    camera = camera_input()
+    bias = new_calibration("bias", "Master bias of the trimmed detector, in ADU.")
 
 
 class MakeBiasConfig(LevelConfig, pipelineConnections=MakeBiasConnections):

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from lsst.pipe.base import PipelineTask, PipelineTaskConnections, QuantumContext, Struct
-from lsst.pipe.base.connectionTypes import Input, Output, PrerequisiteInput
 
 from skyloom.calibs import Raw, make_dark
 
 from .failure import failing_frames
-from .master_frames import LevelConfig, find_chosen_master, raws_of, record
+from .master_frames import LevelConfig, camera_input, chosen_calibration, new_calibration, raw_frames, raws_of, record
 
 if TYPE_CHECKING:
     from lsst.images import MaskedImage
@@ -22,33 +21,10 @@ __all__ = ["MakeDarkConfig", "MakeDarkConnections", "MakeDarkTask"]
 class MakeDarkConnections(PipelineTaskConnections, dimensions=("instrument", "detector")):
     """The dark frames of a detector, the master bias, and the master dark."""
 
-    raws = Input(
-        doc="Dark frames.",
-        name="raw",
-        storageClass="RawExposure",
-        dimensions=("instrument", "exposure", "detector"),
-        multiple=True,
-        deferLoad=True,
-    )
-    camera = PrerequisiteInput(
-        doc="Description of the camera.", name="camera", storageClass="SkyloomCamera", dimensions=("instrument",)
-    )
-    bias = PrerequisiteInput(
-        doc="Master bias, in ADU.",
-        name="bias",
-        storageClass="MaskedImageV2",
-        dimensions=("instrument", "detector"),
-        isCalibration=True,
-        minimum=0,
-        lookupFunction=find_chosen_master,
-    )
-    dark = Output(
-        doc="Master dark of the trimmed detector, in electrons a second.",
-        name="dark",
-        storageClass="MaskedImageV2",
-        dimensions=("instrument", "detector"),
-        isCalibration=True,
-    )
+    raws = raw_frames("Dark frames.")
+    camera = camera_input()
+    bias = chosen_calibration("bias", "Master bias, in ADU.")
+    dark = new_calibration("dark", "Master dark of the trimmed detector, in electrons a second.")
 
 
 class MakeDarkConfig(LevelConfig, pipelineConnections=MakeDarkConnections):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from lsst.pex.config import ChoiceField, RangeField
 from lsst.pipe.base import PipelineTask, PipelineTaskConfig, PipelineTaskConnections, QuantumContext, Struct
-from lsst.pipe.base.connectionTypes import Input, Output, PrerequisiteInput
+from lsst.pipe.base.connectionTypes import Input
 
 from skyloom.calibs import DefectSettings, find_defects
 from skyloom.errors import BadFrameError
@@ -16,6 +16,7 @@ from skyloom.images import bitmask
 from skyloom.isr import InterpolationSettings, IsrSettings, correct_raw
 
 from .failure import failing_frames
+from .master_frames import camera_input, new_calibration, raw_frames
 
 if TYPE_CHECKING:
     from skyloom.instruments import Camera
@@ -35,14 +36,7 @@ _AS_READ = IsrSettings(
 class MakeDefectsConnections(PipelineTaskConnections, dimensions=("instrument", "detector")):
     """Frames of a detector, and its defects."""
 
-    raws = Input(
-        doc="Raw frames.",
-        name="raw",
-        storageClass="RawExposure",
-        dimensions=("instrument", "exposure", "detector"),
-        multiple=True,
-        deferLoad=True,
-    )
+    raws = raw_frames("Raw frames.")
     post_isr = Input(
         doc="Frames without instrument signature.",
         name="post_isr",
@@ -51,15 +45,11 @@ class MakeDefectsConnections(PipelineTaskConnections, dimensions=("instrument", 
         multiple=True,
         deferLoad=True,
     )
-    camera = PrerequisiteInput(
-        doc="Description of the camera.", name="camera", storageClass="SkyloomCamera", dimensions=("instrument",)
-    )
-    defects = Output(
-        doc="Boxes of defective pixels: x0, y0, width, height on the trimmed detector.",
-        name="defects",
-        storageClass="ArrowAstropy",
-        dimensions=("instrument", "detector"),
-        isCalibration=True,
+    camera = camera_input()
+    defects = new_calibration(
+        "defects",
+        "Boxes of defective pixels: x0, y0, width, height on the trimmed detector.",
+        storage_class="ArrowAstropy",
     )
 
     def __init__(self, *, config: Any = None) -> None:

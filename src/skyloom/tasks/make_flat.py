@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lsst.pex.config import RangeField
 from lsst.pipe.base import PipelineTask, PipelineTaskConnections, QuantumContext, Struct
-from lsst.pipe.base.connectionTypes import Input, Output, PrerequisiteInput
 
 from skyloom.calibs import Raw, make_flat
 
 from .failure import failing_frames
-from .master_frames import MasterConfig, find_chosen_master, raws_of, record
+from .master_frames import MasterConfig, camera_input, chosen_calibration, new_calibration, raw_frames, raws_of, record
 
 if TYPE_CHECKING:
     from lsst.images import MaskedImage
@@ -23,42 +22,11 @@ __all__ = ["MakeFlatConfig", "MakeFlatConnections", "MakeFlatTask"]
 class MakeFlatConnections(PipelineTaskConnections, dimensions=("instrument", "detector", "physical_filter")):
     """The flat frames of a detector and filter, the master bias and dark, and the master flat."""
 
-    raws = Input(
-        doc="Flat frames.",
-        name="raw",
-        storageClass="RawExposure",
-        dimensions=("instrument", "exposure", "detector"),
-        multiple=True,
-        deferLoad=True,
-    )
-    camera = PrerequisiteInput(
-        doc="Description of the camera.", name="camera", storageClass="SkyloomCamera", dimensions=("instrument",)
-    )
-    bias = PrerequisiteInput(
-        doc="Master bias, in ADU.",
-        name="bias",
-        storageClass="MaskedImageV2",
-        dimensions=("instrument", "detector"),
-        isCalibration=True,
-        minimum=0,
-        lookupFunction=find_chosen_master,
-    )
-    dark = PrerequisiteInput(
-        doc="Master dark, in electrons or ADU a second.",
-        name="dark",
-        storageClass="MaskedImageV2",
-        dimensions=("instrument", "detector"),
-        isCalibration=True,
-        minimum=0,
-        lookupFunction=find_chosen_master,
-    )
-    flat = Output(
-        doc="Master flat of the trimmed detector, with a median of one.",
-        name="flat",
-        storageClass="MaskedImageV2",
-        dimensions=("instrument", "detector", "physical_filter"),
-        isCalibration=True,
-    )
+    raws = raw_frames("Flat frames.")
+    camera = camera_input()
+    bias = chosen_calibration("bias", "Master bias, in ADU.")
+    dark = chosen_calibration("dark", "Master dark, in electrons or ADU a second.")
+    flat = new_calibration("flat", "Master flat of the trimmed detector, with a median of one.", "physical_filter")
 
 
 class MakeFlatConfig(MasterConfig, pipelineConnections=MakeFlatConnections):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lsst.daf.butler import CollectionType  # type: ignore[attr-defined]
 from lsst.pex.config import RangeField
 from lsst.pipe.base import PipelineTask, PipelineTaskConfig, PipelineTaskConnections
+from lsst.pipe.base.connectionTypes import Input, Output, PrerequisiteInput
 
-from skyloom.calibs import Master, MasterSettings, Raw
+from skyloom.calibs import MasterSettings, Raw
 
 if TYPE_CHECKING:
     from lsst.daf.butler import DataCoordinate, DatasetRef, DatasetType, DeferredDatasetHandle
@@ -19,7 +20,89 @@ if TYPE_CHECKING:
     from skyloom.images import RawExposure
     from skyloom.instruments import Camera
 
-__all__ = ["LevelConfig", "MasterConfig", "find_chosen_master", "raws_of", "record"]
+__all__ = [
+    "LevelConfig",
+    "MasterConfig",
+    "MasterRecord",
+    "camera_input",
+    "chosen_calibration",
+    "find_chosen_master",
+    "new_calibration",
+    "raw_frames",
+    "raws_of",
+    "record",
+]
+
+
+class MasterRecord(Protocol):
+    """What is told of a calibration that was made, whatever holds it."""
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """By which it can be judged; the names carry the units."""
+
+    @property
+    def frames(self) -> Sequence[int]:
+        """Exposures that were used."""
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Frames that were not, with the reason, by file."""
+
+
+def raw_frames(doc: str) -> Any:
+    """A connection to the raw frames of a detector, read one by one."""
+    return Input(
+        doc=doc,
+        name="raw",
+        storageClass="RawExposure",
+        dimensions=("instrument", "exposure", "detector"),
+        multiple=True,
+        deferLoad=True,
+    )
+
+
+def camera_input() -> Any:
+    """A connection to the description of the camera."""
+    return PrerequisiteInput(
+        doc="Description of the camera.", name="camera", storageClass="SkyloomCamera", dimensions=("instrument",)
+    )
+
+
+def chosen_calibration(name: str, doc: str, *dimensions: str, storage_class: str = "MaskedImageV2") -> Any:
+    """A connection to a calibration that the frames are corrected with, where one was chosen for them.
+
+    Parameters
+    ----------
+    name
+        Dataset type.
+    doc
+        What it is.
+    *dimensions
+        Beside instrument and detector.
+    storage_class
+        Storage class.
+    """
+    return PrerequisiteInput(
+        doc=doc,
+        name=name,
+        storageClass=storage_class,
+        dimensions=("instrument", "detector", *dimensions),
+        isCalibration=True,
+        minimum=0,
+        lookupFunction=find_chosen_master,
+    )
+
+
+def new_calibration(name: str, doc: str, *dimensions: str, storage_class: str = "MaskedImageV2") -> Any:
+    """A connection to the calibration that is made; parameters as for `chosen_calibration`."""
+    return Output(
+        doc=doc,
+        name=name,
+        storageClass=storage_class,
+        dimensions=("instrument", "detector", *dimensions),
+        isCalibration=True,
+    )
 
 
 class MasterConfig(PipelineTaskConfig, pipelineConnections=PipelineTaskConnections):
@@ -64,8 +147,8 @@ def raws_of(handles: Sequence[DeferredDatasetHandle], camera: Camera) -> list[Ra
     return [reader(handle) for handle in sorted(handles, key=lambda one: int(one.dataId["exposure"]))]
 
 
-def record(task: PipelineTask, master: Master) -> None:
-    """Keep frames and figures of a master in the metadata of the task."""
+def record(task: PipelineTask, master: MasterRecord) -> None:
+    """Keep frames and figures of a calibration in the metadata of the task."""
     task.metadata["frames"] = [str(frame) for frame in master.frames]
     task.metadata["left_out"] = [f"{file}: {reason}" for file, reason in master.left_out.items()]
     for name, value in master.figures.items():

@@ -1,0 +1,16 @@
+"""``skyloom report``: pages with figures about what was made."""
+
+from __future__ import annotations
+
+import click
+
+from .lazy import LazyGroup
+
+_COMMANDS = {
+    "isr": ("report_isr", "Frames before and after the removal of the instrument's signature."),
+}
+
+
+@click.group(cls=LazyGroup, modules=_COMMANDS)
+def command() -> None:
+    """Write pages with figures about what was made: HTML files that need nothing else, and the figures as PNG."""
