@@ -19,7 +19,7 @@ from skyloom.isr import FringeSettings, IsrSettings, correct_raw
 
 SHAPE = 2 * SIDE, 2 * SIDE
 AMPLITUDE = 0.05
-SETTINGS = FringeMasterSettings(sky_bin=128, passes=2, fringes=FringeSettings(positions=1000))
+SETTINGS = FringeMasterSettings(sky_bin=128, passes=2, fringes=FringeSettings(positions=700))
 ISR = IsrSettings(fringes=SETTINGS.fringes)
 BIAS = perfect_bias()
 HOT = 100, 200
@@ -113,6 +113,12 @@ def test_frames_without_fringes_or_sky_are_left_out(
 def test_too_few_frames_are_refused(frames: list[RawExposure]) -> None:
     with pytest.raises(BadFrameError, match="2 usable fringe frames; 3 are the least"):
         make_fringe(ready(frames[:2]), bias=BIAS, settings=SETTINGS)
+
+
+def test_frames_without_fringes_make_no_master(quadrants: Camera, truth: np.ndarray) -> None:
+    plain = [frame(quadrants, truth, 40 + number, strength=0.0) for number in range(3)]
+    with pytest.raises(BadFrameError, match="no fringes in common"):
+        make_fringe(ready(plain), bias=BIAS, settings=SETTINGS)
 
 
 def test_smoothing_keeps_waves_and_leaves_out_single_pixels() -> None:

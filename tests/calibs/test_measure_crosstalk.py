@@ -121,6 +121,17 @@ def test_a_source_that_is_never_bright_is_not_known(quadrants: Camera) -> None:
     np.testing.assert_allclose(found.coefficients[[0, 1, 3]], RATIOS[[0, 1, 3]], atol=1e-6)
 
 
+def test_a_saturated_amplifier_does_not_spoil_the_others(quadrants: Camera) -> None:
+    frames = clean_frames(quadrants)
+    for frame in frames:
+        frame.image[part("LR")] = 65535.0
+    found = measure_crosstalk(ready(frames))
+    working = np.ix_([0, 2, 3], [0, 2, 3])
+    assert np.isinf(found.errors[1]).all()
+    assert not found.valid[:, 1].any()
+    np.testing.assert_allclose(found.coefficients[working], RATIOS[working], atol=5e-6)
+
+
 def test_what_cannot_work_is_refused(quadrants: Camera, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     dim = [raw_frame(quadrants, rng.normal(100.0, 5.0, (2 * SIDE, 2 * SIDE)), n) for n in range(3)]

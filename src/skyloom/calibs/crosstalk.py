@@ -31,6 +31,9 @@ __all__ = ["MeasuredCrosstalk", "measure_crosstalk"]
 _SMOOTHING = 3
 """Side of the square (pixels) over which a victim's own sources are looked for."""
 
+_DEAD = 0.5
+"""An amplifier with more unusable pixels tells nothing."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MeasuredCrosstalk:
@@ -162,10 +165,13 @@ def _check(frames: CalibFrames) -> None:
 
 
 def _in_read_order(frame: np.ndarray, frames: CalibFrames, corners: Mapping[str, ReadoutCorner]) -> np.ndarray:
-    """The amplifiers ``[amplifier, y, x]`` from their read-out corners on; pixels unusable in one are so in all."""
+    """The amplifiers ``[amplifier, y, x]`` from their read-out corners on; pixels unusable in one are so in all, but
+    for dead amplifiers, which are zero.
+    """
     no_bits = np.broadcast_to(np.int32(0), frame.shape)
     detector = TrimmedDetector(image=frame, bits=no_bits, layouts=frames.layouts, corners=corners)
     views = np.stack(detector.amplifiers(frame, [layout.name for layout in frames.layouts]))
+    views[np.isnan(views).mean(axis=(1, 2)) > _DEAD] = 0.0
     views[:, ~np.isfinite(views).all(axis=0)] = np.nan
     return views
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import astropy.units as u
 import numpy as np
 
+from skyloom.errors import BadFrameError
 from skyloom.isr.fringe import FringeFrame, measure_fringes
+from skyloom.kernels.statistics import clipped_mean
 
 from .frame_stack import Combined, FrameStack
 from .frames import CalibFrames, Raw, collected
@@ -61,7 +63,8 @@ def make_fringe(
     Raises
     ------
     BadFrameError
-        If too few frames are usable, they were read out in different modes, or a master does not fit.
+        If too few frames are usable, they were read out in different modes, a master does not fit, or the frames have
+        no fringes in common.
     """
     settings = settings or FringeMasterSettings()
     correct = corrected_with(settings, bias=bias, dark=dark, flat=flat, defects=defects)
@@ -88,6 +91,7 @@ def make_fringe(
             "relative_noise": float(np.sqrt(np.nanmedian(combined.variance))),
             "ratio_scatter": float(np.std(amplitudes / levels)),
         }
+        _check_pattern(figures)
         return make_master(frames, combined, u.dimensionless_unscaled, figures)
 
 
@@ -133,6 +137,16 @@ def _odd(ratios: np.ndarray, settings: FringeMasterSettings) -> dict[int, str]:
     }
 
 
+def _check_pattern(figures: Mapping[str, float]) -> None:
+    """See that taking the pattern off takes more off than it adds."""
+    if figures["fringe_rms"] < figures["relative_noise"]:
+        raise BadFrameError(
+            f"the frames have no fringes in common: their rms is {figures['fringe_rms']:.2g} of the sky, the noise of "
+            f"a pixel {figures['relative_noise']:.2g}.",
+            cure="Leave this filter out, or give more frames.",
+        )
+
+
 def _times(combined: Combined, factor: float) -> Combined:
     return replace(
         combined, image=combined.image * np.float32(factor), variance=combined.variance * np.float32(factor**2)
@@ -140,7 +154,7 @@ def _times(combined: Combined, factor: float) -> Combined:
 
 
 def _rms(combined: Combined) -> float:
-    """Root mean square of the pattern, without that of its noise."""
+    """Root mean square of the pattern, without that of its noise and without the rest of a star here and there."""
     known = np.isfinite(combined.image)
-    square = np.mean(combined.image[known].astype(np.float64) ** 2) - np.mean(combined.variance[known])
-    return float(np.sqrt(max(square, 0.0)))
+    _, scatter, _ = clipped_mean(combined.image[known].astype(np.float64), 4.0)
+    return float(np.sqrt(max(scatter**2 - np.median(combined.variance[known]), 0.0)))

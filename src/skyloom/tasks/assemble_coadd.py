@@ -123,11 +123,11 @@ class AssembleCoaddTask(PipelineTask):
     _DefaultName = "assemble_coadd"
     config: AssembleCoaddConfig
 
-    def runQuantum(  # noqa: N802
+    def runQuantum(
         self,
-        butlerQC: QuantumContext,  # noqa: N803
-        inputRefs: Any,  # noqa: N803
-        outputRefs: Any,  # noqa: N803
+        butlerQC: QuantumContext,
+        inputRefs: Any,
+        outputRefs: Any,
     ) -> None:
         """Read the warps strip by strip; write the coadd and the number of its inputs."""
         inputs = cast("dict[str, Any]", butlerQC.get(inputRefs))

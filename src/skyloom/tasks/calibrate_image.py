@@ -147,7 +147,7 @@ class CalibrateImageConfig(PipelineTaskConfig, StagesConfig, pipelineConnections
         doc="Outputs beyond the main ones.",
     )
 
-    def setDefaults(self) -> None:  # noqa: N802
+    def setDefaults(self) -> None:
         """Set the defaults that depend on where a part is used."""
         super().setDefaults()  # type: ignore[no-untyped-call]
         set_defaults(self)
@@ -172,11 +172,11 @@ class CalibrateImageTask(PipelineTask):
         super().__init__(**kwargs)
         self.initial_stars_schema = initial_stars_schema
 
-    def runQuantum(  # noqa: N802
+    def runQuantum(
         self,
-        butlerQC: QuantumContext,  # noqa: N803
-        inputRefs: Any,  # noqa: N803
-        outputRefs: Any,  # noqa: N803
+        butlerQC: QuantumContext,
+        inputRefs: Any,
+        outputRefs: Any,
     ) -> None:
         """Read a frame, its camera and its reference stars; write the calibrated frame and the catalogues.
 

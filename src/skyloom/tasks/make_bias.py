@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from lsst.pex.config import Field
-from lsst.pipe.base import PipelineTask, PipelineTaskConnections, QuantumContext, Struct
+from lsst.pipe.base import PipelineTaskConnections, Struct
 
 from skyloom.calibs import Raw, make_bias
 
-from .failure import failing_frames
-from .master_frames import LevelConfig, camera_input, new_calibration, raw_frames, raws_of, record
+from .master_frames import LevelConfig, MasterTask, camera_input, new_calibration, raw_frames, record
 
 __all__ = ["MakeBiasConfig", "MakeBiasConnections", "MakeBiasTask"]
 
@@ -34,24 +33,12 @@ class MakeBiasConfig(LevelConfig, pipelineConnections=MakeBiasConnections):
     )
 
 
-class MakeBiasTask(PipelineTask):
+class MakeBiasTask(MasterTask):
     """Combine bias frames."""
 
     ConfigClass = MakeBiasConfig
     _DefaultName = "make_bias"
     config: MakeBiasConfig
-
-    def runQuantum(  # noqa: N802
-        self,
-        butlerQC: QuantumContext,  # noqa: N803
-        inputRefs: Any,  # noqa: N803
-        outputRefs: Any,  # noqa: N803
-    ) -> None:
-        """Read the frames, combine them, write the master."""
-        inputs = cast("dict[str, Any]", butlerQC.get(inputRefs))
-        with failing_frames(self):
-            outputs = self.run(raws_of(inputs["raws"], inputs["camera"]))
-        butlerQC.put(outputs, outputRefs)
 
     def run(self, raws: Sequence[Raw]) -> Struct:
         """Combine bias frames.

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from lsst.pex.config import Field, RangeField
-from lsst.pipe.base import PipelineTask, PipelineTaskConnections, QuantumContext, Struct
+from lsst.pipe.base import PipelineTaskConnections, Struct
 
 from skyloom.calibs import KernelSettings, Raw, make_brighter_fatter_kernel
 from skyloom.isr import linearities_from_data
 
-from .failure import failing_frames
 from .flat_pairs import PairConfig
-from .master_frames import camera_input, chosen_calibration, new_calibration, raw_frames, raws_of, record
+from .master_frames import MasterTask, camera_input, chosen_calibration, new_calibration, raw_frames, record
 
 if TYPE_CHECKING:
     from lsst.images import MaskedImage
@@ -53,31 +52,18 @@ class MakeBrighterFatterKernelConfig(PairConfig, pipelineConnections=MakeBrighte
         doc="Beyond this distance (pixels) coefficients follow a power law; zero: as measured.",
     )
 
-    def setDefaults(self) -> None:  # noqa: N802
+    def setDefaults(self) -> None:
         """Stay further below the full well, where charge begins to spill."""
         super().setDefaults()  # type: ignore[no-untyped-call]
         self.fit_to = KernelSettings().fit_to
 
 
-class MakeBrighterFatterKernelTask(PipelineTask):
+class MakeBrighterFatterKernelTask(MasterTask):
     """Make the brighter-fatter kernel."""
 
     ConfigClass = MakeBrighterFatterKernelConfig
     _DefaultName = "make_brighter_fatter"
     config: MakeBrighterFatterKernelConfig
-
-    def runQuantum(  # noqa: N802
-        self,
-        butlerQC: QuantumContext,  # noqa: N803
-        inputRefs: Any,  # noqa: N803
-        outputRefs: Any,  # noqa: N803
-    ) -> None:
-        """Read the frames, measure them, write the kernel."""
-        inputs = cast("dict[str, Any]", butlerQC.get(inputRefs))
-        with failing_frames(self):
-            raws = raws_of(inputs["raws"], inputs["camera"])
-            outputs = self.run(raws, inputs.get("bias"), inputs.get("linearizer"))
-        butlerQC.put(outputs, outputRefs)
 
     def run(
         self, raws: Sequence[Raw], bias: MaskedImage | None = None, linearizer: Mapping[str, Any] | None = None

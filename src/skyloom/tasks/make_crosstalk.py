@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from lsst.pex.config import RangeField
-from lsst.pipe.base import PipelineTask, PipelineTaskConnections, QuantumContext, Struct
+from lsst.pipe.base import PipelineTaskConnections, Struct
 
 from skyloom.calibs import CrosstalkMasterSettings, Raw, measure_crosstalk
 
-from .failure import failing_frames
-from .master_frames import MasterConfig, camera_input, chosen_calibration, new_calibration, raw_frames, raws_of, record
+from .master_frames import (
+    MasterConfig,
+    MasterTask,
+    camera_input,
+    chosen_calibration,
+    new_calibration,
+    raw_frames,
+    record,
+)
 
 if TYPE_CHECKING:
     from lsst.images import MaskedImage
@@ -60,24 +67,12 @@ class MakeCrosstalkConfig(MasterConfig, pipelineConnections=MakeCrosstalkConnect
         return CrosstalkMasterSettings(**{name: given[name] for name in names if name in given})
 
 
-class MakeCrosstalkTask(PipelineTask):
+class MakeCrosstalkTask(MasterTask):
     """Measure crosstalk."""
 
     ConfigClass = MakeCrosstalkConfig
     _DefaultName = "make_crosstalk"
     config: MakeCrosstalkConfig
-
-    def runQuantum(  # noqa: N802
-        self,
-        butlerQC: QuantumContext,  # noqa: N803
-        inputRefs: Any,  # noqa: N803
-        outputRefs: Any,  # noqa: N803
-    ) -> None:
-        """Read the frames, measure, write the coefficients."""
-        inputs = cast("dict[str, Any]", butlerQC.get(inputRefs))
-        with failing_frames(self):
-            outputs = self.run(raws_of(inputs["raws"], inputs["camera"]), inputs.get("bias"))
-        butlerQC.put(outputs, outputRefs)
 
     def run(self, raws: Sequence[Raw], bias: MaskedImage | None = None) -> Struct:
         """Measure crosstalk.

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from lsst.pipe.base import PipelineTask, PipelineTaskConnections, QuantumContext, Struct
+from lsst.pipe.base import PipelineTaskConnections, Struct
 
 from skyloom.calibs import Raw, make_dark
 
-from .failure import failing_frames
-from .master_frames import LevelConfig, camera_input, chosen_calibration, new_calibration, raw_frames, raws_of, record
+from .master_frames import (
+    LevelConfig,
+    MasterTask,
+    camera_input,
+    chosen_calibration,
+    new_calibration,
+    raw_frames,
+    record,
+)
 
 if TYPE_CHECKING:
     from lsst.images import MaskedImage
@@ -31,24 +38,12 @@ class MakeDarkConfig(LevelConfig, pipelineConnections=MakeDarkConnections):
     """Settings of `MakeDarkTask`."""
 
 
-class MakeDarkTask(PipelineTask):
+class MakeDarkTask(MasterTask):
     """Combine dark frames."""
 
     ConfigClass = MakeDarkConfig
     _DefaultName = "make_dark"
     config: MakeDarkConfig
-
-    def runQuantum(  # noqa: N802
-        self,
-        butlerQC: QuantumContext,  # noqa: N803
-        inputRefs: Any,  # noqa: N803
-        outputRefs: Any,  # noqa: N803
-    ) -> None:
-        """Read the frames, combine them, write the master."""
-        inputs = cast("dict[str, Any]", butlerQC.get(inputRefs))
-        with failing_frames(self):
-            outputs = self.run(raws_of(inputs["raws"], inputs["camera"]), inputs.get("bias"))
-        butlerQC.put(outputs, outputRefs)
 
     def run(self, raws: Sequence[Raw], bias: MaskedImage | None = None) -> Struct:
         """Combine dark frames.

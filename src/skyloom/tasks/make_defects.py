@@ -100,11 +100,11 @@ class MakeDefectsTask(PipelineTask):
     _DefaultName = "make_defects"
     config: MakeDefectsConfig
 
-    def runQuantum(  # noqa: N802
+    def runQuantum(
         self,
-        butlerQC: QuantumContext,  # noqa: N803
-        inputRefs: Any,  # noqa: N803
-        outputRefs: Any,  # noqa: N803
+        butlerQC: QuantumContext,
+        inputRefs: Any,
+        outputRefs: Any,
     ) -> None:
         """Read frames, find the defects, write them; frames that cannot be read say nothing of the detector."""
         inputs = cast("dict[str, Any]", butlerQC.get(inputRefs))

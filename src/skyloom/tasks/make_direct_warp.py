@@ -102,11 +102,11 @@ class MakeDirectWarpTask(PipelineTask):
     _DefaultName = "make_direct_warp"
     config: MakeDirectWarpConfig
 
-    def runQuantum(  # noqa: N802
+    def runQuantum(
         self,
-        butlerQC: QuantumContext,  # noqa: N803
-        inputRefs: Any,  # noqa: N803
-        outputRefs: Any,  # noqa: N803
+        butlerQC: QuantumContext,
+        inputRefs: Any,
+        outputRefs: Any,
     ) -> None:
         """Read the parts of the frames that fall on the patch, one frame at a time, and write the warp."""
         inputs = cast("dict[str, Any]", butlerQC.get(inputRefs))

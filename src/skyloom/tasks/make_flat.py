@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from lsst.pex.config import RangeField
-from lsst.pipe.base import PipelineTask, PipelineTaskConnections, QuantumContext, Struct
+from lsst.pipe.base import PipelineTaskConnections, Struct
 
 from skyloom.calibs import Raw, make_flat
 
-from .failure import failing_frames
-from .master_frames import MasterConfig, camera_input, chosen_calibration, new_calibration, raw_frames, raws_of, record
+from .master_frames import (
+    MasterConfig,
+    MasterTask,
+    camera_input,
+    chosen_calibration,
+    new_calibration,
+    raw_frames,
+    record,
+)
 
 if TYPE_CHECKING:
     from lsst.images import MaskedImage
@@ -43,25 +50,12 @@ class MakeFlatConfig(MasterConfig, pipelineConnections=MakeFlatConnections):
     )
 
 
-class MakeFlatTask(PipelineTask):
+class MakeFlatTask(MasterTask):
     """Combine flat frames."""
 
     ConfigClass = MakeFlatConfig
     _DefaultName = "make_flat"
     config: MakeFlatConfig
-
-    def runQuantum(  # noqa: N802
-        self,
-        butlerQC: QuantumContext,  # noqa: N803
-        inputRefs: Any,  # noqa: N803
-        outputRefs: Any,  # noqa: N803
-    ) -> None:
-        """Read the frames, combine them, write the master."""
-        inputs = cast("dict[str, Any]", butlerQC.get(inputRefs))
-        with failing_frames(self):
-            raws = raws_of(inputs["raws"], inputs["camera"])
-            outputs = self.run(raws, inputs.get("bias"), inputs.get("dark"))
-        butlerQC.put(outputs, outputRefs)
 
     def run(self, raws: Sequence[Raw], bias: MaskedImage | None = None, dark: MaskedImage | None = None) -> Struct:
         """Combine flat frames.

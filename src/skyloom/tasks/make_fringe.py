@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from lsst.pex.config import RangeField
-from lsst.pipe.base import PipelineTask, PipelineTaskConnections, QuantumContext, Struct
+from lsst.pipe.base import PipelineTaskConnections, Struct
 
 from skyloom.calibs import FringeMasterSettings, Raw, make_fringe
 from skyloom.isr import FringeSettings
 
-from .failure import failing_frames
-from .master_frames import camera_input, chosen_calibration, new_calibration, raw_frames, raws_of, record
+from .master_frames import MasterTask, camera_input, chosen_calibration, new_calibration, raw_frames, record
 from .sky_frames import SkyMasterConfig
 
 if TYPE_CHECKING:
@@ -55,26 +54,12 @@ class MakeFringeConfig(SkyMasterConfig, pipelineConnections=MakeFringeConnection
         return FringeMasterSettings(fringes=fringes, **self.values_of(FringeMasterSettings()))
 
 
-class MakeFringeTask(PipelineTask):
+class MakeFringeTask(MasterTask):
     """Find the pattern of the fringes."""
 
     ConfigClass = MakeFringeConfig
     _DefaultName = "make_fringe"
     config: MakeFringeConfig
-
-    def runQuantum(  # noqa: N802
-        self,
-        butlerQC: QuantumContext,  # noqa: N803
-        inputRefs: Any,  # noqa: N803
-        outputRefs: Any,  # noqa: N803
-    ) -> None:
-        """Read the frames, combine them, write the master."""
-        inputs = cast("dict[str, Any]", butlerQC.get(inputRefs))
-        with failing_frames(self):
-            raws = raws_of(inputs["raws"], inputs["camera"])
-            masters = (inputs.get(name) for name in ("bias", "dark", "flat", "defects"))
-            outputs = self.run(raws, *masters)
-        butlerQC.put(outputs, outputRefs)
 
     def run(
         self,

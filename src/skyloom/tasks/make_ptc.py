@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from lsst.pex.config import ChoiceField, RangeField
-from lsst.pipe.base import PipelineTask, PipelineTaskConnections, QuantumContext, Struct
+from lsst.pipe.base import PipelineTaskConnections, Struct
 
 from skyloom.calibs import PtcSettings, Raw, make_ptc
 
-from .failure import failing_frames
 from .flat_pairs import PairConfig
-from .master_frames import camera_input, chosen_calibration, new_calibration, raw_frames, raws_of, record
+from .master_frames import MasterTask, camera_input, chosen_calibration, new_calibration, raw_frames, record
 
 if TYPE_CHECKING:
     from lsst.images import MaskedImage
@@ -48,24 +47,12 @@ class MakePtcConfig(PairConfig, pipelineConnections=MakePtcConnections):
     )
 
 
-class MakePtcTask(PipelineTask):
+class MakePtcTask(MasterTask):
     """Measure the photon-transfer curve."""
 
     ConfigClass = MakePtcConfig
     _DefaultName = "make_ptc"
     config: MakePtcConfig
-
-    def runQuantum(  # noqa: N802
-        self,
-        butlerQC: QuantumContext,  # noqa: N803
-        inputRefs: Any,  # noqa: N803
-        outputRefs: Any,  # noqa: N803
-    ) -> None:
-        """Read the frames, measure them, write the curve."""
-        inputs = cast("dict[str, Any]", butlerQC.get(inputRefs))
-        with failing_frames(self):
-            outputs = self.run(raws_of(inputs["raws"], inputs["camera"]), inputs.get("bias"))
-        butlerQC.put(outputs, outputRefs)
 
     def run(self, raws: Sequence[Raw], bias: MaskedImage | None = None) -> Struct:
         """Measure the photon-transfer curve.

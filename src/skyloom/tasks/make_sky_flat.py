@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from lsst.pex.config import RangeField
-from lsst.pipe.base import PipelineTask, PipelineTaskConnections, QuantumContext, Struct
+from lsst.pipe.base import PipelineTaskConnections, Struct
 
 from skyloom.calibs import Raw, SkyFlatSettings, make_sky_flat
 
-from .failure import failing_frames
-from .master_frames import camera_input, chosen_calibration, new_calibration, raw_frames, raws_of, record
+from .master_frames import MasterTask, camera_input, chosen_calibration, new_calibration, raw_frames, record
 from .sky_frames import SkyMasterConfig
 
 if TYPE_CHECKING:
@@ -44,25 +43,12 @@ class MakeSkyFlatConfig(SkyMasterConfig, pipelineConnections=MakeSkyFlatConnecti
         return SkyFlatSettings(**self.values_of(SkyFlatSettings()))
 
 
-class MakeSkyFlatTask(PipelineTask):
+class MakeSkyFlatTask(MasterTask):
     """Combine frames of the sky to a flat."""
 
     ConfigClass = MakeSkyFlatConfig
     _DefaultName = "make_sky_flat"
     config: MakeSkyFlatConfig
-
-    def runQuantum(  # noqa: N802
-        self,
-        butlerQC: QuantumContext,  # noqa: N803
-        inputRefs: Any,  # noqa: N803
-        outputRefs: Any,  # noqa: N803
-    ) -> None:
-        """Read the frames, combine them, write the master."""
-        inputs = cast("dict[str, Any]", butlerQC.get(inputRefs))
-        with failing_frames(self):
-            raws = raws_of(inputs["raws"], inputs["camera"])
-            outputs = self.run(raws, inputs.get("bias"), inputs.get("dark"), inputs.get("defects"))
-        butlerQC.put(outputs, outputRefs)
 
     def run(
         self,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from lsst.daf.butler import CollectionType  # type: ignore[attr-defined]
 from lsst.pex.config import RangeField
-from lsst.pipe.base import PipelineTask, PipelineTaskConfig, PipelineTaskConnections
+from lsst.pipe.base import PipelineTask, PipelineTaskConfig, PipelineTaskConnections, QuantumContext
 from lsst.pipe.base.connectionTypes import Input, Output, PrerequisiteInput
 
 from skyloom.calibs import MasterSettings, Raw
+
+from .failure import failing_frames
 
 if TYPE_CHECKING:
     from lsst.daf.butler import DataCoordinate, DatasetRef, DatasetType, DeferredDatasetHandle
@@ -24,6 +26,7 @@ __all__ = [
     "LevelConfig",
     "MasterConfig",
     "MasterRecord",
+    "MasterTask",
     "camera_input",
     "chosen_calibration",
     "find_chosen_master",
@@ -145,6 +148,18 @@ def raws_of(handles: Sequence[DeferredDatasetHandle], camera: Camera) -> list[Ra
         return read
 
     return [reader(handle) for handle in sorted(handles, key=lambda one: int(one.dataId["exposure"]))]
+
+
+class MasterTask(PipelineTask):
+    """A task that makes a calibration of raw frames: `run` takes what reads them, and the calibrations by name."""
+
+    def runQuantum(self, butlerQC: QuantumContext, inputRefs: Any, outputRefs: Any) -> None:
+        """Hand over the frames one by one, write what is made of them; what cannot be made writes nothing."""
+        inputs = cast("dict[str, Any]", butlerQC.get(inputRefs))
+        raws = raws_of(inputs.pop("raws"), inputs.pop("camera"))
+        with failing_frames(self):
+            outputs = cast("Any", self).run(raws, **inputs)
+        butlerQC.put(outputs, outputRefs)
 
 
 def record(task: PipelineTask, master: MasterRecord) -> None:

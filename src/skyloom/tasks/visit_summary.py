@@ -80,11 +80,11 @@ class VisitSummaryTask(PipelineTask):
     ConfigClass = VisitSummaryConfig
     _DefaultName = "visit_summary"
 
-    def runQuantum(  # noqa: N802
+    def runQuantum(
         self,
-        butlerQC: QuantumContext,  # noqa: N803
-        inputRefs: Any,  # noqa: N803
-        outputRefs: Any,  # noqa: N803
+        butlerQC: QuantumContext,
+        inputRefs: Any,
+        outputRefs: Any,
     ) -> None:
         """Read the frames' figures and write the table."""
         handles = cast("list[DeferredDatasetHandle]", butlerQC.get(inputRefs.exposures))
