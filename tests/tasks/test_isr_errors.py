@@ -240,10 +240,12 @@ def test_a_distortion_for_a_frame_of_no_place() -> None:
 
 
 def test_settings_that_contradict_each_other() -> None:
-    with pytest.raises(ValueError, match="doApplyGains and doFlat"):
+    with pytest.raises(ValueError, match="doApplyGains or normalizeGains, and doFlat"):
         configured(doApplyGains=True, doFlat=True)
     with pytest.raises(ValueError, match="needs doAmpOffset"):
         configured(**{"ampOffset.doApplyAmpOffset": True})
+    with pytest.raises(ValueError, match="normalizeGains"):
+        configured(normalizeGains=True, doFlat=True)
     configured(doApplyGains=True, doFlat=False)
     configured(**{"ampOffset.doApplyAmpOffset": True}, doAmpOffset=True)
 
@@ -319,6 +321,7 @@ def test_a_gain_of_no_use_to_the_variance(caplog: pytest.LogCaptureFixture) -> N
 
 
 def test_no_rough_zero_point(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING", logger="skyloom.isr")
     task = configured(fluxMag0T1={"r": 1e11})
     task.run(raw())
     assert task.run(raw(EXPTIME=0.0)).exposure.photo_calib is None

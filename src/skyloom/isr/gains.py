@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from skyloom.images.mask_planes import bitmask
+from skyloom.kernels.order_statistics import pixel_quantiles
 from skyloom.kernels.signature import count_electrons
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from .amplifiers import AmplifierLayout
 
-__all__ = ["apply_gains"]
+__all__ = ["apply_gains", "level_amplifiers"]
 
 
 def apply_gains(
@@ -59,3 +60,26 @@ def apply_gains(
         )
         for layout in layouts
     )
+
+
+def level_amplifiers(
+    image: np.ndarray, variance: np.ndarray, bits: np.ndarray, layouts: Sequence[AmplifierLayout]
+) -> dict[str, float]:
+    """Bring the medians of all amplifiers to the median of these, in place: for frames of an even sky, where the gains
+    are not known well enough and no flat follows.
+
+    Returns
+    -------
+    factors
+        By amplifier name, what its pixels were multiplied by; 1 where its median is not positive.
+    """
+    medians = [pixel_quantiles(image[one.trimmed], bits[one.trimmed], 0, (0.5,))[0][0] for one in layouts]
+    usable = [median for median in medians if median > 0]
+    common = float(np.median(usable)) if usable else 1.0
+    factors = {}
+    for layout, median in zip(layouts, medians, strict=True):
+        factor = common / float(median) if median > 0 else 1.0
+        image[layout.trimmed] *= np.float32(factor)
+        variance[layout.trimmed] *= np.float32(factor**2)
+        factors[layout.name] = factor
+    return factors

@@ -84,6 +84,8 @@ class IsrSettings:
     crosstalk: CrosstalkSettings = field(default_factory=CrosstalkSettings)
     measured_read_noise: bool = True
     """Take the read noise from the overscan where there is one; else the camera's."""
+    level_amplifiers: bool = False
+    """Bring all amplifiers to one median after the gains; for frames without flat."""
     count_variance: bool = True
     """Give each pixel its variance; else 1."""
     negative_plane: str | None = None

@@ -20,7 +20,7 @@ from .defects import mark_defects
 from .edges import mark_edges
 from .flat import divide_by_flat, flat_level
 from .fringe import FringeFrame, subtract_fringes
-from .gains import apply_gains
+from .gains import apply_gains, level_amplifiers
 from .illumination import divide_by_illumination
 from .interpolation import interpolate_unusable
 from .linearity import Linearity, linearize
@@ -107,6 +107,9 @@ def step_gains(frame: IsrFrame) -> None:
     negative = apply_gains(frame.image, frame.variance, frame.bits, frame.layouts, noises, negative_plane=plane)
     if plane is not None:
         frame.metadata["LSST ISR NEGATIVE PIXELS"] = negative
+    if frame.settings.level_amplifiers:
+        for name, factor in level_amplifiers(frame.image, frame.variance, frame.bits, frame.layouts).items():
+            frame.metadata[f"LSST ISR GAIN FACTOR {name}"] = factor
     if not frame.settings.count_variance:
         frame.variance[...] = 1.0
     frame.unit = u.electron

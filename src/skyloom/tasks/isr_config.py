@@ -87,6 +87,7 @@ class IsrConfig(PipelineTaskConfig, pipelineConnections=IsrConnections):
     doApplyGains: Any = _flag(
         False, "Has no effect: gains are always applied, before the variance; with a flat it is refused."
     )
+    normalizeGains: Any = _flag(False, "Bring the amplifiers to one median after the gains; refused with a flat.")
     usePtcGains: Any = _flag(False, "Take the gains from the photon-transfer curve.")
     doVariance: Any = _flag(True, "Give each pixel its variance; else 1.")
     doEmpiricalReadNoise: Any = _flag(
@@ -217,8 +218,10 @@ class IsrConfig(PipelineTaskConfig, pipelineConnections=IsrConnections):
     def validate(self) -> None:
         """Refuse settings that contradict each other."""
         super().validate()  # type: ignore[no-untyped-call]
-        if self.doApplyGains and self.doFlat:
-            raise ValueError("doApplyGains and doFlat: gains or a flat level the amplifiers, not both.")
+        if (self.doApplyGains or self.normalizeGains) and self.doFlat:
+            raise ValueError(
+                "doApplyGains or normalizeGains, and doFlat: gains or a flat level the amplifiers, not both."
+            )
         if self.ampOffset.doApplyAmpOffset and not self.doAmpOffset:
             raise ValueError("ampOffset.doApplyAmpOffset needs doAmpOffset.")
 
@@ -243,6 +246,7 @@ class IsrConfig(PipelineTaskConfig, pipelineConnections=IsrConnections):
             parallel_overscan=self.parallel_overscan.settings() if self.doOverscan else no_overscan,
             crosstalk=self.crosstalk.settings(),
             measured_read_noise=self.doEmpiricalReadNoise,
+            level_amplifiers=self.normalizeGains,
             count_variance=self.doVariance,
             negative_plane=self.negativeVarianceMaskName if self.maskNegativeVariance and self.doVariance else None,
             widen_trails=self.doWidenSaturationTrails,

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import astropy.units as u
 import numpy as np
@@ -39,13 +39,13 @@ from skyloom.isr import (
     trimmed_overscan,
     valid_polygon,
 )
-from skyloom.kernels.statistics import clipped_mean
 
 from .isr_debug import show_frame
+from .isr_geometry import boxes_of, nominal_levels, overscan_scatter, raw_geometry, table_of, trimmed_regions
 
 if TYPE_CHECKING:
     from lsst.images import Image, MaskedImage, Region
-    from lsst.images.cameras import Amplifier, AmplifierRawGeometry, Detector
+    from lsst.images.cameras import Amplifier
     from lsst.pipe.base import TaskMetadata
     from lsst.utils.logging import LsstLogAdapter
 
@@ -95,14 +95,14 @@ class IsrMethods:
 
     def saturationDetection(self, exposure: Exposure, amp: Amplifier) -> None:
         """Mark saturated pixels of an amplifier of an untrimmed exposure SAT."""
-        level = self.config.saturation if math.isfinite(self.config.saturation) else _nominal(amp).saturation
-        part = exposure[_geometry(amp).bbox]
+        level = self.config.saturation if math.isfinite(self.config.saturation) else nominal_levels(amp).saturation
+        part = exposure[raw_geometry(amp).bbox]
         mark_above(part.image.array, level, part.bits, bitmask("SAT"))
 
     def suspectDetection(self, exposure: Exposure, amp: Amplifier) -> None:
         """Mark pixels beyond the level of trust of an amplifier of an untrimmed exposure SUSPECT."""
-        part = exposure[_geometry(amp).bbox]
-        mark_above(part.image.array, _nominal(amp).suspect_level, part.bits, bitmask("SUSPECT"))
+        part = exposure[raw_geometry(amp).bbox]
+        mark_above(part.image.array, nominal_levels(amp).suspect_level, part.bits, bitmask("SUSPECT"))
 
     def maskAmplifier(
         self,
@@ -117,8 +117,8 @@ class IsrMethods:
         bad
             Whether a defect holds the whole amplifier, or all its pixels are saturated or suspect.
         """
-        whole, data = (ccdExposure[box] for box in (_geometry(amp).bbox, _geometry(amp).data_bbox))
-        if any(box.contains(amp.bbox) for box in _boxes(defects)):
+        whole, data = (ccdExposure[box] for box in (raw_geometry(amp).bbox, raw_geometry(amp).data_bbox))
+        if any(box.contains(amp.bbox) for box in boxes_of(defects)):
             whole.bits[...] |= bitmask("BAD")
             return True
         if self.config.doSaturation:
@@ -145,7 +145,7 @@ class IsrMethods:
         RuntimeError
             If the amplifier does not say where its pixels lie in the raw frame.
         """
-        geometry = _geometry(amp)
+        geometry = raw_geometry(amp)
         region, settings = overscan_region(geometry, "serial_overscan_bbox"), self.config.settings().serial_overscan
         if region is None:
             self.log.info("Amplifier %s has no serial overscan.", amp.name)
@@ -193,13 +193,13 @@ class IsrMethods:
         overscanImage
             Overscan (ADU) from which the level was taken off: gives the read noise if ``doEmpiricalReadNoise``.
         """
-        nominal = _nominal(amp)
+        nominal = nominal_levels(amp)
         gain, noise = nominal.gain, nominal.read_noise
         if not (math.isfinite(gain) and gain > 0):
             self.log.warning("Amplifier %s has gain %s: 1 is taken.", amp.name, gain)
             gain = 1.0
         if self.config.doEmpiricalReadNoise and overscanImage is not None:
-            noise = _scatter(overscanImage) * gain
+            noise = overscan_scatter(overscanImage) * gain
             self.log.info("Read noise of amplifier %s from the overscan: %.3f electrons.", amp.name, noise)
         if ampExposure.unit == u.electron:
             gain = 1.0
@@ -292,11 +292,11 @@ class IsrMethods:
     ) -> None:
         """Mark defects of a trimmed exposure BAD, give them values from their neighbours; mark edges SUSPECT."""
         bits = ccdExposure.bits
-        table = defectBaseList if isinstance(defectBaseList, Table) else _table(defectBaseList)
+        table = defectBaseList if isinstance(defectBaseList, Table) else table_of(defectBaseList)
         mark_defects(bits, table, bitmask("BAD"))
         self._interpolate(ccdExposure, "BAD")
         by_amplifier = self.config.edgeMaskLevel == "AMP" and ccdExposure.detector is not None
-        regions = _regions(ccdExposure.detector) if by_amplifier and ccdExposure.detector is not None else None
+        regions = trimmed_regions(ccdExposure.detector) if by_amplifier and ccdExposure.detector is not None else None
         mark_edges(bits, bitmask("SUSPECT"), self.config.numEdgeSuspect, regions)
 
     def maskAndInterpNan(self, exposure: Exposure) -> None:
@@ -366,53 +366,3 @@ class IsrMethods:
         """Show an exposure in the figure that `debug_frames` names for a step; otherwise nothing."""
         if stepname in self.debug_frames:
             show_frame(exposure, stepname, self.debug_frames[stepname])
-
-
-def _geometry(amp: Amplifier) -> AmplifierRawGeometry:
-    geometry = amp.assembled_raw_geometry or amp.unassembled_raw_geometry
-    if geometry is None:
-        raise BadFrameError(
-            f"it is not known where the pixels of amplifier {amp.name} lie in the raw frame.",
-            cure="Describe them in the camera's file.",
-        )
-    return geometry
-
-
-def _nominal(amp: Amplifier) -> Any:
-    if amp.nominal_calibrations is None:
-        raise BadFrameError(
-            f"nothing is known of the levels of amplifier {amp.name}.", cure="State them in the camera's file."
-        )
-    return amp.nominal_calibrations
-
-
-def _boxes(defects: Table | Sequence[Box] | None) -> list[Box]:
-    if defects is None or not isinstance(defects, Table):
-        return list(defects or [])
-    return [
-        Box.from_shape((int(row["height"]), int(row["width"])), start=(int(row["y0"]), int(row["x0"])))
-        for row in defects
-    ]
-
-
-def _table(boxes: Sequence[Box]) -> Table:
-    rows = [(box.x.start, box.y.start, box.x.size, box.y.size) for box in boxes]
-    return Table(rows=rows or None, names=("x0", "y0", "width", "height"), dtype=(int, int, int, int))
-
-
-def _regions(detector: Detector) -> list[tuple[slice, slice]]:
-    """Where the amplifiers lie on the trimmed detector."""
-    y0, x0 = detector.bbox.start
-    return [
-        (slice(one.bbox.y.start - y0, one.bbox.y.stop - y0), slice(one.bbox.x.start - x0, one.bbox.x.stop - x0))
-        for one in detector.amplifiers
-    ]
-
-
-def _scatter(overscan: Exposure | Image | np.ndarray) -> float:
-    """Clipped standard deviation of an overscan, without saturated and suspect pixels."""
-    if isinstance(overscan, Exposure):
-        values = overscan.image.array[(overscan.bits & bitmask("SAT", "SUSPECT")) == 0]
-    else:
-        values = np.asarray(overscan if isinstance(overscan, np.ndarray) else overscan.array).ravel()
-    return float(clipped_mean(values[np.isfinite(values)].astype(np.float64), 3.0, 3)[1])
