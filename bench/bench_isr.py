@@ -219,14 +219,14 @@ class Clock:
 _FRAME = SHAPE[0] * SHAPE[1]
 _PLANES = 4 * _FRAME
 BYTES = {
-    "overscan": 2 * 4644 * 2112 * 2 + 3 * _PLANES,  # counts twice (levels, image), bits set and marked, image written
-    "bias": 4 * _PLANES + 5 * _PLANES,  # marks: image, mask, bits; subtracts: both of two planes
+    "overscan": 2 * 4644 * 2112 * 2 + 4 * _PLANES,  # counts twice; image filled and written, bits filled and cleared
+    "bias": 7 * _PLANES,  # two planes read and written, three of the master read
     "linearity": 2 * _PLANES,
-    "crosstalk": 4 * _PLANES,
-    "gains": 4 * _PLANES + _PLANES,
-    "masks": 5 * _PLANES,
-    "dark": 9 * _PLANES,
-    "flat": 3 * 2 * _PLANES + 3 * _PLANES + 6 * _PLANES,  # level in two passes, marks, division
+    "crosstalk": 6 * _PLANES,  # image and bits in two passes for the median; image read and written
+    "gains": 4 * _PLANES,
+    "masks": 5 * _PLANES,  # image and variance, bits for three masks
+    "dark": 7 * _PLANES,
+    "flat": 11 * _PLANES,  # image and mask in two passes for the level, and as bias
     "interpolation": 2 * _PLANES + 3 * _FRAME,
 }
 """Least bytes that a correction reads and writes, float32 planes of the trimmed detector."""
