@@ -185,6 +185,7 @@ def test_the_read_noise_is_measured(make_raw: MakeRaw) -> None:
     plain = make_signature(PLAIN, 1, MOSAIC, CCD, "r")
     raw = make_raw(expose(np.full(SHAPE, 300.0), plain, PLAIN, np.random.default_rng(5)))
     metadata = correct_raw(raw).metadata
+    assert metadata["OVERSCAN"] == "Overscan corrected"
     for amplifier, gain in (("A", 1.5), ("B", 1.7)):
         expected = np.sqrt(5.0**2 + gain**2 / 12)
         assert metadata[f"LSST ISR READNOISE {amplifier}"] == pytest.approx(expected, rel=0.02)
@@ -268,6 +269,7 @@ def test_without_overscan_the_bias_frame_or_the_settings_hold_the_pedestal(make_
         geometry.serial_overscan_bbox = geometry.data_bbox
     by_bias = correct_raw(raw, bias=master(np.full(SHAPE, 1000.0), u.adu))
     by_camera = correct_raw(raw, pedestals_adu={"A": 1000.0, "B": 1000.0})
+    assert "OVERSCAN" not in by_camera.metadata
     np.testing.assert_array_equal(by_bias.image.array, by_camera.image.array)
     assert by_bias.image.array[0, 10] == 15.0
     assert by_bias.metadata["LSST ISR PEDESTAL SOURCE A"] == "bias frame"

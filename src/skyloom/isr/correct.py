@@ -169,7 +169,6 @@ def _begun(
     check_not_empty(raw, layouts)
     y_size, x_size = raw.detector.bbox.shape
     metadata: dict[str, Any] = {
-        "OVERSCAN": "Overscan corrected",
         "LSST ISR UNITS": "electron",
         "LSST ISR OVERSCAN SERIAL UNITS": "adu",
     }

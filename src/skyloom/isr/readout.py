@@ -167,6 +167,7 @@ def _take_off_overscan(
 
 
 def _record(metadata: dict[str, Any], which: str, name: str, level: OverscanLevel) -> None:
+    metadata["OVERSCAN"] = "Overscan corrected"
     metadata[f"LSST ISR OVERSCAN {which} MEAN {name}"] = level.mean_adu
     metadata[f"LSST ISR OVERSCAN {which} MEDIAN {name}"] = level.median_adu
     metadata[f"LSST ISR OVERSCAN {which} STDEV {name}"] = level.scatter_adu
