@@ -56,6 +56,13 @@ def test_every_subcommand_loads() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.fixture(scope="module")
+def empty_repository(tmp_path_factory: pytest.TempPathFactory) -> str:
+    repository = tmp_path_factory.mktemp("empty") / "repo"
+    subprocess.run([*SKYLOOM, "init", repository, "--camera", "simulated"], check=True, capture_output=True)
+    return str(repository)
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
@@ -66,10 +73,9 @@ def test_every_subcommand_loads() -> None:
     ],
 )
 def test_what_a_user_gets_wrong_is_told_in_a_line(
-    arguments: list[str], status: int, words: str, tmp_path: Path
+    arguments: list[str], status: int, words: str, empty_repository: str
 ) -> None:
-    subprocess.run([*SKYLOOM, "init", tmp_path / "repo", "--camera", "simulated"], check=True, capture_output=True)
-    called = [str(tmp_path / "repo") if part == "REPO" else part for part in arguments]
+    called = [empty_repository if part == "REPO" else part for part in arguments]
     done = subprocess.run([*SKYLOOM, *called], capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stderr
     assert words in done.stderr

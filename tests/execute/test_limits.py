@@ -136,7 +136,7 @@ def apart(survey: Survey, tmp_path: Path) -> Survey:
     return copy
 
 
-@pytest.mark.parametrize("where", ["main:9", "main:20", "main:35", "worker:3", "worker:20"])
+@pytest.mark.parametrize("where", ["main:9", "main:35", "worker:3"])
 def test_a_run_killed_at_a_change_goes_on_to_the_same(
     apart: Survey, survey: Survey, environment: dict[str, str], where: str
 ) -> None:

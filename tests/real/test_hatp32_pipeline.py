@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from skyloom.images import Exposure, from_coadd, pixel_to_radec, radec_to_pixel
 CAMERA = Path(__file__).parents[2] / "docs" / "examples" / "cecilia.yaml"
 PIXEL_ARCSEC = 5.21
 WIDTH, HEIGHT = 650, 500
+EVERY = 1 if os.environ.get("SKYLOOM_ALL_FRAMES") else 3
+"""Of the 24 frames of the night each third, unless all are wanted."""
 
 
 def call(*arguments: str) -> str:
@@ -32,7 +35,7 @@ def butler(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Butler:
         pytest.skip(f"no frames at {folder}")
     repo = str(tmp_path_factory.mktemp("hatp32") / "repo")
     call("init", repo, "--camera", str(CAMERA))
-    call("ingest", repo, *(str(path) for path in sorted(folder.glob("*.fits.fz"))))
+    call("ingest", repo, *(str(path) for path in sorted(folder.glob("*.fits.fz"))[::EVERY]))
     call("calibs", "defects", repo)
     refcat = ("--name", "tycho2", "--system", "vega", "--epoch", "2000.0", "--mag", "VT=MAG_VT")
     call("refcat", "import", repo, str(folder / "reference_stars.csv"), *refcat)
@@ -65,9 +68,9 @@ def signal(coadd: Exposure, projections: list[SkyProjection], x: np.ndarray, y: 
     return flat[np.isfinite(flat)]
 
 
-def test_nearly_all_frames_have_a_good_solution(butler: Butler) -> None:
+def test_all_frames_have_a_good_solution(butler: Butler) -> None:
     rows = [butler.get(ref)[0] for ref in butler.query_datasets("visit_summary")]
-    assert len(rows) >= 23
+    assert len(rows) == len(range(0, 24, EVERY))
     assert max(row["astrometry_rms_arcsec"] for row in rows) < 0.5 * PIXEL_ARCSEC
     assert min(row["n_astrometry_matches"] for row in rows) >= 20
 
@@ -78,7 +81,7 @@ def test_no_solution_is_wrong(projections: list[SkyProjection]) -> None:
     for corner in range(2):
         ra, dec = corners[:, 0, corner], corners[:, 1, corner]
         step = separation_arcsec(ra[1:], dec[1:], ra[:-1], dec[:-1]) / PIXEL_ARCSEC
-        assert step.max() < 40
+        assert step.max() < 40 * EVERY
     centre = np.array([pixel_to_radec(one, np.array([324.5]), np.array([249.5])) for one in projections])[:, :, 0]
     drift = separation_arcsec(centre[0, 0], centre[0, 1], centre[-1, 0], centre[-1, 1]) / PIXEL_ARCSEC
     assert 200 < drift < 350
