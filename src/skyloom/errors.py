@@ -21,6 +21,7 @@ __all__ = [
     "RefcatError",
     "RepositoryError",
     "SkyloomError",
+    "TooManyCosmicRaysError",
 ]
 
 
@@ -111,6 +112,12 @@ class BadFrameError(FrameError):
     """A frame is truncated, empty, of the wrong shape, or lacks a keyword."""
 
     code = "BAD-FRAME"
+
+
+class TooManyCosmicRaysError(FrameError):
+    """More pixels look like cosmic rays than there can be."""
+
+    code = "COSMIC-RAYS"
 
 
 class NoSourcesError(FrameError):
