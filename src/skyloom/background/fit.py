@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import astropy.units as u
 import numpy as np
@@ -13,6 +14,7 @@ from skyloom.errors import BadFrameError
 from skyloom.images.mask_planes import bitmask
 from skyloom.kernels.background import mesh_statistics, render_akima
 
+from .chebyshev import chebyshev, render_chebyshev
 from .mesh import add_border, cell_edges, fill_missing, smooth_mesh
 
 __all__ = ["Background", "BackgroundSettings", "fit_background"]
@@ -35,6 +37,12 @@ class BackgroundSettings:
     """A cell with a smaller share of usable pixels is filled from its neighbours."""
     median_size: int = 1
     """Side of the median filter over cells (odd); 1 for none, 3 against halos and unmasked galaxies."""
+    model: Literal["spline", "chebyshev"] = "spline"
+    """Surface that joins the cells: an Akima spline through all, or a polynomial that smooths them."""
+    order: int = 6
+    """Highest total power of the polynomial; it is lowered to one less than the cells along the shorter side."""
+    weighted: bool = True
+    """Whether the polynomial weighs cells by the standard error of their mean, or all alike."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,8 @@ class Background:
     def render(self) -> np.ndarray:
         """The sky at every pixel, ``[y, x]`` float32."""
         field = self.field
+        if isinstance(field, ChebyshevField):
+            return render_chebyshev(field)
         if isinstance(field, SplineField) and np.isfinite(field.data).all():  # as field.render, but compiled
             box = field.bounds.bbox
             nodes = (np.array(part, dtype=np.float64) for part in (field.data, field.y, field.x))
@@ -73,8 +83,8 @@ def fit_background(
     """Fit the sky of an image that is left as it is.
 
     Clipped means of the unmasked pixels of a mesh of cells are joined by Akima splines (Akima 1970, J. ACM 17, 589)
-    along rows and columns, and continued straight from the outer cell centres to the edges.  A frame of less than
-    one and a half bins along a side gets a plane.
+    along rows and columns, and continued straight from the outer cell centres to the edges, or smoothed by a Chebyshev
+    polynomial.  A frame of less than one and a half bins along a side gets a plane.
 
     Parameters
     ----------
@@ -98,10 +108,16 @@ def fit_background(
     small = min(y_edges.size, x_edges.size) < 3
     if small:
         y_edges, x_edges = (cell_edges(size, max(1, size // PLANE_CELLS)) for size in image.shape)
-    level, noise = _cells(image, mask_bits, y_edges, x_edges, settings)
+    level, noise, error = _cells(image, mask_bits, y_edges, x_edges, settings)
     y, x = (edges[:-1] + (np.diff(edges) - 1) / 2 for edges in (y_edges, x_edges))
     y, x = y + box.y.min, x + box.x.min
-    field = _plane(level, y, x, box, unit) if small else _akima(level, y, x, box, unit, settings.median_size)
+    field: Field
+    if small:
+        field = _plane(level, y, x, box, unit)
+    elif settings.model == "chebyshev":
+        field = chebyshev(level, error if settings.weighted else None, y, x, box, settings.order, unit)
+    else:
+        field = _akima(level, y, x, box, unit, settings.median_size)
     return Background(
         field=field,
         sky_level=float(np.nanmedian(level)),
@@ -113,8 +129,8 @@ def fit_background(
 
 def _cells(
     image: np.ndarray, bits: np.ndarray, y_edges: np.ndarray, x_edges: np.ndarray, settings: BackgroundSettings
-) -> tuple[np.ndarray, np.ndarray]:
-    """Level and scatter of each cell, NaN where too few pixels are usable."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Level, scatter and standard error of the level of each cell, NaN where too few pixels are usable."""
     ignored = bitmask(*settings.ignored_planes)
     level, noise, count = mesh_statistics(
         np.ascontiguousarray(image),
@@ -135,7 +151,7 @@ def _cells(
             cure="Look at the mask of the frame, or lower min_cell_fraction.",
             usable_fraction=float(count.sum() / area.sum()),
         )
-    return level, noise
+    return level, noise, noise / np.sqrt(np.maximum(count, 1))
 
 
 def _akima(

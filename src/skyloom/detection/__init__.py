@@ -1,5 +1,14 @@
 """Detection: a matched filter, a threshold in sigma, footprints with peaks."""
 
-from .detect import DetectionSettings, detect_sources
+from .adaptive import AdaptiveDetections, AdaptiveSettings, detect_adaptively
+from .detect import Detections, DetectionSettings, detect_sources, find_sources
 
-__all__ = ["DetectionSettings", "detect_sources"]
+__all__ = [
+    "AdaptiveDetections",
+    "AdaptiveSettings",
+    "DetectionSettings",
+    "Detections",
+    "detect_adaptively",
+    "detect_sources",
+    "find_sources",
+]

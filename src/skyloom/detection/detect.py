@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -10,14 +11,17 @@ from skyloom.errors import BadFrameError
 from skyloom.images.exposure import Exposure
 from skyloom.images.footprints import FootprintSet
 from skyloom.images.mask_planes import bitmask
+from skyloom.kernels.clipped_statistics import clipped_statistics
 from skyloom.kernels.components import dilate_disk
 from skyloom.psf import psf_sigma as psf_sigma_of
 
 from .footprints import build_footprints
 from .matched_filter import Filtered, matched_filter
-from .peaks import find_peaks, significant_pixels
+from .peaks import Components, Peaks, find_components, find_peaks, replace_peaks, significant_pixels
 
-__all__ = ["DetectionSettings", "detect_sources"]
+__all__ = ["DetectionSettings", "Detections", "detect_sources", "filter_exposure", "find_sources", "threshold_sources"]
+
+_NOISE_PLANES = ("BAD", "SAT", "EDGE", "NO_DATA")  # pixels that say nothing about the noise of the frame
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,22 @@ class DetectionSettings:
     """Also mark what lies as far below the sky, in DETECTED_NEGATIVE; it makes no source."""
     unusable_planes: tuple[str, ...] = ("NO_DATA",)
     """Pixels of these planes take no part, nor do those without finite value and variance."""
+    excluded_planes: tuple[str, ...] = ()
+    """No source is found at pixels of these planes, but their light counts for the pixels around."""
+    noise: Literal["pixel", "clipped"] = "pixel"
+    """Sigma of each pixel from the variance plane, or one for the frame: the clipped scatter of the filtered image."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detections:
+    """What was found on an exposure."""
+
+    footprints: FootprintSet
+    """From the first row on, each with its peaks, brightest first."""
+    significance: np.ndarray
+    """Height of all peaks, in the order of the footprints, in sigma of the filtered image."""
+    negative_peaks: int = 0
+    """Peaks of what lies below the sky, where that was asked for."""
 
 
 def detect_sources(
@@ -71,46 +91,98 @@ def detect_sources(
     BadFrameError
         If no pixel has a finite value and variance, or the width is not known or not positive.
     """
+    return find_sources(exposure, psf_sigma, settings).footprints
+
+
+def find_sources(
+    exposure: Exposure,
+    psf_sigma: float | None = None,
+    settings: DetectionSettings | None = None,
+    *,
+    wide_background: np.ndarray | None = None,
+    local_background: np.ndarray | None = None,
+) -> Detections:
+    """Detect sources as `detect_sources` does, and tell how significant they are.
+
+    Parameters
+    ----------
+    exposure, psf_sigma, settings
+        See there.
+    wide_background
+        ``[y, x]`` taken off for the search only: a coarse background, against large structure that is to stay in the
+        image.
+    local_background
+        ``[y, x]`` taken off where a footprint has several peaks: a fine background, so that peaks on the wings of a
+        bright source are judged above the wings.  Such a footprint keeps its first peak where none is left.
+    """
     settings = settings or DetectionSettings()
+    filtered = filter_exposure(exposure, psf_sigma, settings, wide_background)
+    return threshold_sources(exposure, filtered, settings, local_background)
+
+
+def filter_exposure(
+    exposure: Exposure,
+    psf_sigma: float | None,
+    settings: DetectionSettings,
+    wide_background: np.ndarray | None = None,
+) -> Filtered:
+    """The exposure through the matched filter, and the plane EDGE made anew; the first half of `find_sources`."""
     if psf_sigma is None and exposure.psf is not None:
         psf_sigma = psf_sigma_of(exposure.psf)
     if psf_sigma is None or not 0 < psf_sigma < np.inf:
         raise BadFrameError(f"The PSF sigma for detection is {psf_sigma}.", cure="Give a positive width in pixels.")
-    filtered = _filter(exposure, psf_sigma, settings)
-    bits = exposure.bits
-    bits &= ~np.int32(bitmask("DETECTED", "DETECTED_NEGATIVE", "EDGE"))
-    _mark_edge(bits, filtered.half_width)
-    grown = _grown(filtered, settings, psf_sigma)
-    bits[grown] |= bitmask("DETECTED")
-    if settings.negative:
-        dark = _grown(replace(filtered, value=-filtered.value), settings, psf_sigma)
-        bits[dark] |= bitmask("DETECTED_NEGATIVE")
-    peaks = find_peaks(filtered, grown, threshold=settings.threshold, min_prominence=settings.min_prominence)
-    return build_footprints(grown, peaks, exposure.bbox, min_separation=settings.min_separation)
-
-
-def _filter(exposure: Exposure, psf_sigma: float, settings: DetectionSettings) -> Filtered:
-    """The exposure through the matched filter."""
-    image, variance = exposure.image.array, exposure.variance.array
-    unusable = ~(np.isfinite(image) & np.isfinite(variance) & (variance >= 0))
-    unusable |= (exposure.bits & bitmask(*settings.unusable_planes)) != 0
-    if unusable.all():
+    image, bits = exposure.image.array, exposure.bits
+    image = image if wide_background is None else np.subtract(image, wide_background, dtype=np.float32)
+    planes = bitmask(*settings.unusable_planes)
+    filtered = matched_filter(image, exposure.variance.array, bits, psf_sigma, planes=planes)
+    if filtered.usable == 0:
         raise BadFrameError(
             "No pixel of the frame has both a finite value and a finite variance.",
             cure="Look at the variance plane and at NO_DATA in the mask.",
         )
-    return matched_filter(image, variance, unusable, psf_sigma)
+    bits &= ~np.int32(bitmask("EDGE"))
+    _mark_edge(bits, filtered.half_width)
+    if settings.excluded_planes:
+        filtered.value[(bits & bitmask(*settings.excluded_planes)) != 0] = 0.0
+    if settings.noise == "clipped":
+        sigma = clipped_statistics(filtered.value, bits, bitmask(*_NOISE_PLANES)).sigma
+        filtered.noise[np.isfinite(filtered.noise)] = sigma
+    return filtered
 
 
-def _grown(filtered: Filtered, settings: DetectionSettings, psf_sigma: float) -> np.ndarray:
-    """The significant pixels grown by disks, ``[y, x]`` bool."""
+def threshold_sources(
+    exposure: Exposure, filtered: Filtered, settings: DetectionSettings, local_background: np.ndarray | None = None
+) -> Detections:
+    """The sources of a filtered exposure, and its planes DETECTED made anew; the second half of `find_sources`."""
+    bits = exposure.bits
+    bits &= ~np.int32(bitmask("DETECTED", "DETECTED_NEGATIVE"))
+    negative_peaks = 0
+    if settings.negative:
+        dark, peaks = _grown_with_peaks(replace(filtered, value=-filtered.value), settings)
+        bits[dark.mask] |= bitmask("DETECTED_NEGATIVE")
+        negative_peaks = peaks.x.size
+    components, peaks = _grown_with_peaks(filtered, settings)
+    bits[components.mask] |= bitmask("DETECTED")
+    if local_background is not None:
+        above = replace(filtered, value=np.subtract(filtered.value, local_background, dtype=np.float32))
+        peaks = replace_peaks(peaks, above, components, settings.threshold, settings.min_prominence)
+    footprints, significance = build_footprints(
+        components, peaks, exposure.bbox, min_separation=settings.min_separation
+    )
+    return Detections(footprints=footprints, significance=significance, negative_peaks=negative_peaks)
+
+
+def _grown_with_peaks(filtered: Filtered, settings: DetectionSettings) -> tuple[Components, Peaks]:
+    """The significant pixels grown by disks, and the peaks in them."""
     significant = significant_pixels(
         filtered,
         threshold=settings.threshold,
         include_threshold=settings.threshold * settings.include_multiplier,
         min_pixels=settings.min_pixels,
     )
-    return np.asarray(dilate_disk(significant, int(settings.grow_sigmas * psf_sigma + 0.5)))
+    components = find_components(dilate_disk(significant, int(settings.grow_sigmas * filtered.psf_sigma + 0.5)))
+    peaks = find_peaks(filtered, components, threshold=settings.threshold, min_prominence=settings.min_prominence)
+    return components, peaks
 
 
 def _mark_edge(bits: np.ndarray, width: int) -> None:

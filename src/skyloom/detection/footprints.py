@@ -1,4 +1,4 @@
-"""From a grown mask and its peaks to footprints."""
+"""From components and their peaks to footprints."""
 
 from __future__ import annotations
 
@@ -7,50 +7,44 @@ from lsst.images import Box
 
 from skyloom.images.footprints import PEAK_DTYPE, Footprint, FootprintSet
 from skyloom.images.spans import SpanSet
-from skyloom.kernels.components import component_spans, paint_spans
 
-from .peaks import Peaks
+from .peaks import Components, Peaks
 
 __all__ = ["build_footprints"]
 
 
-def build_footprints(grown: np.ndarray, peaks: Peaks, box: Box, *, min_separation: float) -> FootprintSet:
-    """The components of a grown mask as footprints, each with the peaks that lie in it.
+def build_footprints(
+    components: Components, peaks: Peaks, box: Box, *, min_separation: float
+) -> tuple[FootprintSet, np.ndarray]:
+    """The components as footprints, each with its peaks.
 
     Parameters
     ----------
-    grown
-        ``[y, x]`` bool; every peak lies inside.
-    peaks
-        Brightest first, at least one a component.
+    components, peaks
+        In array coordinates.
     box
         Bounding box of the image; the footprints are in its coordinates.
     min_separation
         A peak nearer than this to a brighter one of its footprint is dropped, px.
+
+    Returns
+    -------
+    footprints
+        From the first row on, peaks from the brightest down.
+    significance
+        Of all their peaks in that order, in sigma.
     """
-    y, x0, x1, label, count = component_spans(grown)
-    owner = np.full(grown.shape, -1, np.int32)
-    paint_spans(owner, y, x0, x1, label)
-    spans = _split(label, count)
-    members = _split(owner[peaks.y, peaks.x], count)
+    table = np.empty(peaks.x.size, PEAK_DTYPE)
+    table["x"], table["y"], table["value"] = peaks.x + box.x.min, peaks.y + box.y.min, peaks.value
+    y, x0, x1 = components.y + box.y.min, components.x0 + box.x.min, components.x1 + box.x.min
+    kept = np.ones(peaks.x.size, bool)
     footprints = []
-    for own_spans, own in zip(spans, members, strict=True):
-        rows = SpanSet(y[own_spans] + box.y.min, x0[own_spans] + box.x.min, x1[own_spans] + box.x.min)
-        kept = _separate(peaks.x[own], peaks.y[own], min_separation)
-        chosen = own[kept]
-        table = np.empty(chosen.size, PEAK_DTYPE)
-        table["x"], table["y"] = peaks.x[chosen] + box.x.min, peaks.y[chosen] + box.y.min
-        table["value"] = peaks.value[chosen]
-        footprints.append(Footprint(rows, table))
-    return FootprintSet(footprints, box)
-
-
-def _split(label: np.ndarray, count: int) -> list[np.ndarray]:
-    """Indices of the entries of each label 0 ... count - 1, in their order."""
-    if count == 0:
-        return []
-    order = np.argsort(label, kind="stable")
-    return np.split(order, np.searchsorted(label[order], np.arange(1, count)))
+    for i in range(len(components)):
+        spans, own = slice(*components.start[i : i + 2]), slice(*peaks.start[i : i + 2])
+        if own.stop - own.start > 1:
+            kept[own] = _separate(peaks.x[own], peaks.y[own], min_separation)
+        footprints.append(Footprint(SpanSet(y[spans], x0[spans], x1[spans]), table[own][kept[own]]))
+    return FootprintSet(footprints, box), peaks.significance[kept]
 
 
 def _separate(x: np.ndarray, y: np.ndarray, min_separation: float) -> np.ndarray:

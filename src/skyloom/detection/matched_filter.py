@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skyloom.kernels.convolve import convolve_separable, gaussian_kernel
+from skyloom.kernels.convolve import filter_with_noise, gaussian_kernel
 
 __all__ = ["Filtered", "matched_filter"]
 
@@ -20,6 +20,10 @@ class Filtered:
     """Standard deviation of ``value``; +inf where too little of the kernel fell on usable pixels."""
     half_width: int
     """Pixels from the centre of the kernel to its edge."""
+    psf_sigma: float
+    """Width of the kernel, px."""
+    usable: int
+    """Number of usable pixels of the image."""
 
     @property
     def significance(self) -> np.ndarray:
@@ -29,7 +33,13 @@ class Filtered:
 
 
 def matched_filter(
-    image: np.ndarray, variance: np.ndarray, unusable: np.ndarray, psf_sigma: float, *, min_coverage: float = 0.3
+    image: np.ndarray,
+    variance: np.ndarray,
+    unusable: np.ndarray,
+    psf_sigma: float,
+    *,
+    planes: int = 1,
+    min_coverage: float = 0.3,
 ) -> Filtered:
     """Convolve an image with a round Gaussian, and its variance with the square of that.
 
@@ -40,26 +50,16 @@ def matched_filter(
     Parameters
     ----------
     image, variance
-        ``[y, x]``.
+        ``[y, x]``; pixels without a finite value and variance are not usable.
     unusable
-        ``[y, x]`` bool.
+        ``[y, x]`` bool, or mask bits.
     psf_sigma
         px.
+    planes
+        Mask bits that make a pixel unusable.
     min_coverage
         Where a smaller share of the kernel is on usable pixels, the noise is +inf.
     """
     kernel = gaussian_kernel(psf_sigma)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = convolve_separable(np.where(unusable, np.float32(0), image), kernel)
-        noise = np.sqrt(convolve_separable(np.where(unusable, np.float32(0), variance), kernel**2))
-        coverage = _coverage(unusable, kernel)
-        noise[(coverage < min_coverage) | ~(noise > 0)] = np.inf
-    return Filtered(value=value, noise=noise, half_width=kernel.size // 2)
-
-
-def _coverage(unusable: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Share of the kernel on usable pixels inside the image, ``[y, x]``."""
-    if unusable.any():
-        return np.asarray(convolve_separable((~unusable).astype(np.float32), kernel))
-    rows, columns = (np.convolve(np.ones(n), kernel, mode="same")[:n] for n in unusable.shape)
-    return np.asarray(rows[:, None] * columns[None, :], dtype=np.float32)
+    value, noise, usable = filter_with_noise(image, variance, unusable, planes, kernel, min_coverage)
+    return Filtered(value=value, noise=noise, half_width=kernel.size // 2, psf_sigma=psf_sigma, usable=int(usable))

@@ -7,7 +7,16 @@ import math
 import numpy as np
 from numba import njit
 
-__all__ = ["component_spans", "dilate_disk", "or_boxes", "or_spans", "paint_spans", "peak_prominences", "span_maxima"]
+__all__ = [
+    "component_peaks",
+    "component_spans",
+    "dilate_disk",
+    "or_boxes",
+    "or_spans",
+    "paint_spans",
+    "peak_prominences",
+    "span_maxima",
+]
 
 
 @njit(cache=True, nogil=True)
@@ -166,6 +175,112 @@ def peak_prominences(
             parent[pixel] = highest
         flooded[y[pixel], x[pixel]] = pixel
     return prominence
+
+
+@njit(cache=True, nogil=True)
+def _highest_pixel(
+    value: np.ndarray, noise: np.ndarray, region: np.ndarray, spans: tuple[np.ndarray, ...], threshold: float
+) -> tuple[int, int, int]:
+    """Row and column of the highest pixel of a component, and how many maxima above the threshold there may be."""
+    height, width = value.shape
+    y, x0, x1 = spans
+    best, best_y, best_x, candidates = -math.inf, y[0], x0[0], 0
+    for i in range(y.size):
+        for x in range(x0[i], x1[i]):
+            here = value[y[i], x] if noise[y[i], x] < math.inf else 0.0
+            if here > best:
+                best, best_y, best_x = here, y[i], x
+            if not here >= threshold * noise[y[i], x]:
+                continue
+            is_maximum = True
+            for yy in range(max(0, y[i] - 1), min(height, y[i] + 2)):
+                for xx in range(max(0, x - 1), min(width, x + 2)):
+                    if region[yy, xx] and noise[yy, xx] < math.inf and value[yy, xx] > here:
+                        is_maximum = False
+            candidates += is_maximum
+    return best_y, best_x, candidates
+
+
+@njit(cache=True, nogil=True)
+def _flooded_peaks(
+    value: np.ndarray,
+    noise: np.ndarray,
+    spans: tuple[np.ndarray, ...],
+    limits: tuple[float, float],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the peaks of a component that stand out, from the highest down."""
+    y, x0, x1 = spans
+    n = (x1 - x0).sum()
+    rows, columns, height, sigma = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n), np.empty(n)
+    at = 0
+    for i in range(y.size):
+        for x in range(x0[i], x1[i]):
+            rows[at], columns[at], sigma[at] = y[i], x, noise[y[i], x]
+            height[at] = value[y[i], x] if sigma[at] < math.inf else 0.0
+            at += 1
+    order = np.argsort(-height, kind="mergesort")
+    top, left = rows.min(), columns.min()
+    shape = (rows.max() - top + 1, columns.max() - left + 1)
+    prominence = peak_prominences(height, order, columns - left, rows - top, shape)
+    kept = np.zeros(n, np.bool_)
+    for i in range(n):
+        stands_out = height[i] >= limits[0] * sigma[i] and prominence[i] >= limits[1] * sigma[i]
+        kept[i] = prominence[i] == math.inf or stands_out
+    chosen = order[kept[order]]
+    return rows[chosen], columns[chosen]
+
+
+@njit(cache=True, nogil=True)
+def component_peaks(
+    value: np.ndarray,
+    noise: np.ndarray,
+    region: np.ndarray,
+    spans: tuple[np.ndarray, np.ndarray, np.ndarray],
+    span_start: np.ndarray,
+    limits: tuple[float, float],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The peaks of each component: its highest pixel, and other maxima that stand out, by `peak_prominences`.
+
+    Parameters
+    ----------
+    value, noise
+        ``[y, x]`` heights, and their standard deviation; pixels of infinite noise count as 0.
+    region
+        Bool ``[y, x]``: all components.
+    spans
+        y, x0, x1 (exclusive) of the spans, those of a component together and in the order of rows.
+    span_start
+        First span of each component, and one past the last span.
+    limits
+        In units of the noise: least height of a peak that is not the highest, and how far it must rise above the pass
+        to a higher one.
+
+    Returns
+    -------
+    y, x
+        Of the peaks, component by component, from the highest down.
+    peak_start
+        First peak of each component, and one past the last.
+    """
+    count = span_start.size - 1
+    ys, xs = np.empty(2 * count + 16, np.int64), np.empty(2 * count + 16, np.int64)
+    peak_start = np.zeros(count + 1, np.int64)
+    n = 0
+    for component in range(count):
+        first, last = span_start[component], span_start[component + 1]
+        own = (spans[0][first:last], spans[1][first:last], spans[2][first:last])
+        y, x, candidates = _highest_pixel(value, noise, region, own, limits[0])
+        rows, columns = np.array([np.int64(y)]), np.array([np.int64(x)])
+        if candidates > 1:
+            rows, columns = _flooded_peaks(value, noise, own, limits)
+        if n + rows.size > ys.size:
+            ys = np.concatenate((ys, np.empty(ys.size + rows.size, np.int64)))
+            xs = np.concatenate((xs, np.empty(xs.size + rows.size, np.int64)))
+        ys[n : n + rows.size] = rows
+        xs[n : n + rows.size] = columns
+        n += rows.size
+        peak_start[component + 1] = n
+    return ys[:n], xs[:n], peak_start
 
 
 @njit(cache=True, nogil=True)
