@@ -10,10 +10,10 @@ from star_field import StarField, constant_moffat, linear_moffat, star_field
 from skyloom.errors import PsfError
 from skyloom.images import bitmask
 from skyloom.kernels.moments import shapes
-from skyloom.psf import PixelGridPsf
 from skyloom.psffit import PsfFit, PsfFitSettings, fit_psf, select_psf_stars
-from skyloom.psffit.solve import PixelBasis, polynomial_terms, raw_pixel_coefficients
-from skyloom.psffit.stars import model_stamps
+from skyloom.psffit.basis import PixelBasis, polynomial_terms, raw_pixel_coefficients
+from skyloom.psffit.grid_model import GridModel
+from skyloom.psffit.grid_shape import grid_shape
 
 
 @pytest.fixture(scope="module")
@@ -164,12 +164,18 @@ def test_scaled_and_raw_polynomials_agree() -> None:
     np.testing.assert_allclose(np.tensordot(polynomial_terms(x, y, 2), raw, axes=1), expected, rtol=1e-9, atol=1e-9)
 
 
-def test_fit_and_evaluation_share_their_interpolation() -> None:
+@pytest.mark.parametrize("oversampling", [1, 2, 3])
+def test_fit_and_evaluation_share_their_interpolation(oversampling: int) -> None:
     rng = np.random.default_rng(4)
-    grid = np.pad(rng.uniform(0.1, 1.0, (9, 9)), 6)
-    psf = PixelGridPsf(grid[None], order=0, bounds=Box.factory[0:100, 0:100])
+    shape = grid_shape(21, oversampling)
+    n_places = oversampling * (-(-shape.n // oversampling))
+    edge = 6 * oversampling
+    grids = np.pad(
+        rng.uniform(0.1, 1.0, (3, shape.n - 2 * edge, shape.n - 2 * edge)), ((0, 0), (edge, edge), (edge, edge))
+    )
+    bounds = Box.factory[0:100, 0:100]
+    model = GridModel(shape.to_places(grids, n_places), PixelBasis.over(bounds, 1), shape)
     x, y = np.array([50.3, 20.5, 7.0]), np.array([49.6, 30.0, 80.5])
-    stamps, x0, y0 = psf.stamps(x, y)
-    half = grid.shape[0] // 2
-    mine = model_stamps(np.stack([grid] * 3), x - x0 - half, y - y0 - half)
+    stamps, x0, y0 = model.psf(bounds).stamps(x, y)
+    mine = model.stamps(x, y, model.taps(x - x0 - 10, y - y0 - 10), 21)
     np.testing.assert_allclose(mine / mine.sum(axis=(1, 2), keepdims=True), stamps, atol=1e-12)

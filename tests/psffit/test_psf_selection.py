@@ -7,7 +7,7 @@ import pytest
 from astropy.table import Table
 
 from skyloom.errors import NoSourcesError, PsfError
-from skyloom.psffit import SelectionSettings, select_psf_stars
+from skyloom.psffit import SelectionSettings, near_positions, select_psf_stars
 
 
 def sources(n_stars: int = 40, n_galaxies: int = 60, n_hot: int = 0, seed: int = 3) -> Table:
@@ -98,3 +98,57 @@ def test_too_few_stars_are_counted() -> None:
     with pytest.raises(PsfError, match="Only 2 stars") as caught:
         select_psf_stars(table)
     assert caught.value.metadata["n_stars"] == 2
+
+
+def test_clusters_find_the_stars_too() -> None:
+    table = sources(n_stars=60, n_galaxies=40)
+    chosen = select_psf_stars(table, SelectionSettings(method="clusters", signal_to_noise_min=20))
+    assert chosen[table["kind"] == "star"].sum() >= 45
+    assert not np.any(chosen & (table["kind"] == "galaxy"))
+
+
+@pytest.mark.parametrize("method", ["clump", "clusters"])
+def test_four_stars_are_enough(method: str) -> None:
+    table = sources(n_stars=4, n_galaxies=6)
+    chosen = select_psf_stars(table, SelectionSettings(method=method))
+    assert chosen[table["kind"] == "star"].sum() >= 3
+    assert chosen[table["kind"] == "galaxy"].sum() <= 1
+
+
+def test_galaxies_that_outnumber_the_stars_are_larger() -> None:
+    table = sources(n_stars=30, n_galaxies=90)
+    galaxies = table["kind"] == "galaxy"
+    width = np.random.default_rng(6).normal(2.3, 0.1, galaxies.sum())
+    table["ixx"][galaxies] = table["iyy"][galaxies] = width**2
+    chosen = select_psf_stars(table, SelectionSettings(signal_to_noise_min=20))
+    assert chosen[~galaxies].sum() >= 25
+    assert not np.any(chosen & galaxies)
+
+
+def test_known_stars_are_taken_but_for_bad_ones() -> None:
+    table = sources()
+    stars = np.flatnonzero(table["kind"] == "star")
+    rng = np.random.default_rng(9)
+    x, y = (np.asarray(table[name][stars[:20]]) + rng.normal(0, 0.3, 20) for name in ("x", "y"))
+    known = near_positions(table, np.append(x, [1e4, np.nan]), np.append(y, [1e4, 5.0]))
+    assert set(np.flatnonzero(known)) == set(stars[:20])
+    table["flag_edge"][stars[0]] = True
+    settings = SelectionSettings(method="catalogue", signal_to_noise_min=20)
+    chosen = select_psf_stars(table, settings, known=known)
+    assert not chosen[stars[0]]
+    assert set(np.flatnonzero(chosen)) <= set(stars[1:20])
+    assert chosen.sum() >= 15
+    with pytest.raises(PsfError, match="Only 0 stars"):
+        select_psf_stars(table, settings, known=np.zeros(len(table), dtype=bool))
+    with pytest.raises(ValueError, match="without known stars"):
+        select_psf_stars(table, settings)
+    with pytest.raises(ValueError, match="clump, clusters, catalogue"):
+        select_psf_stars(table, SelectionSettings(method="guess"))
+
+
+@pytest.mark.parametrize("method", ["clump", "clusters"])
+def test_all_flagged_is_said(method: str) -> None:
+    table = sources()
+    table["flag_edge"] = True
+    with pytest.raises(NoSourcesError, match=r"None of 100 sources \(0 clean\)"):
+        select_psf_stars(table, SelectionSettings(method=method))

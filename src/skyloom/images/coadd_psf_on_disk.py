@@ -22,7 +22,7 @@ from lsst.images.serialization import (
 )
 from numpy.typing import NDArray
 
-from skyloom.psf import CoaddPsf, CoaddPsfComponent, PixelGridPsf, polynomial_terms
+from skyloom.psf import GRID_LANCZOS, CoaddPsf, CoaddPsfComponent, PixelGridPsf, grid_size, polynomial_terms
 from skyloom.psf.schema import SCHEMA_URL_BASE
 
 from .spans import SpanSet
@@ -39,6 +39,8 @@ _INPUT_DTYPE = np.dtype(
         ("kind", np.int32),
         ("size", np.int32),
         ("order", np.int32),
+        ("oversampling", np.int32),
+        ("kernel_order", np.int32),
         ("first", np.int64),
         ("spans", np.int64),
         *_BOX_FIELDS,
@@ -52,6 +54,8 @@ _INPUT_TEXTS = {
     "kind": "Kind of its PSF: 0 pixel grid, 1 round Gaussian.",
     "size": "Side of its PSF's stamps, px.",
     "order": "Order of its pixel grid's polynomials.",
+    "oversampling": "Points a pixel of its grid.",
+    "kernel_order": "Order of the Lanczos kernel between them.",
     "first": "First of its numbers in the coefficients: [term, y, x], or the Gaussian's sigma.",
     "spans": "Number of runs of its valid pixels; -1 where all of its box is valid.",
     "x0": "Its box on its own pixels: first column.",
@@ -132,6 +136,7 @@ def serialize_coadd_psf(psf: CoaddPsf, archive: OutputArchive[Any]) -> CoaddPsfM
         kind, order, own = _psf_numbers(part.psf)
         row["visit"], row["detector"], row["weight"] = part.visit, part.detector, part.weight
         row["kind"], row["order"], row["size"] = kind, order, part.psf.kernel_bbox.x.size
+        row["oversampling"], row["kernel_order"] = _grid_kind(part.psf)
         row["first"], row["spans"] = first, -1
         _write_box(row, "", part.bbox)
         _write_box(row, "psf_", part.psf.bounds.bbox)
@@ -166,15 +171,27 @@ def _psf_numbers(psf: PointSpreadFunction) -> tuple[int, int, NDArray[np.float64
     raise TypeError(f"A coadd's inputs must have pixel-grid or Gaussian PSFs to be written; got {type(psf).__name__}.")
 
 
+def _grid_kind(psf: PointSpreadFunction) -> tuple[int, int]:
+    """Points a pixel of an input's grid, and the order of the kernel between them."""
+    if isinstance(psf, PiffWrapper):
+        psf = PixelGridPsf.from_piff(psf)
+    return (psf.oversampling, psf.kernel_order) if isinstance(psf, PixelGridPsf) else (1, GRID_LANCZOS)
+
+
 def _read_psf(row: np.void, coefficients: NDArray[np.float64]) -> PointSpreadFunction:
     """An input's PSF from its row."""
     first, size, order = int(row["first"]), int(row["size"]), int(row["order"])
     bounds = _read_box(row, "psf_")
     if row["kind"] == _GAUSSIAN:
         return GaussianPointSpreadFunction(float(coefficients[first]), bounds, size)
-    terms = len(polynomial_terms(order))
-    grids = coefficients[first : first + terms * size * size].astype(np.float64)
-    return PixelGridPsf(grids.reshape(terms, size, size), order=order, bounds=bounds)
+    # Files of version 1 have one point a pixel, and say nothing of it.
+    told = "oversampling" in (row.dtype.names or ())
+    oversampling, kernel_order = (int(row["oversampling"]), int(row["kernel_order"])) if told else (1, GRID_LANCZOS)
+    terms, n = len(polynomial_terms(order)), grid_size(size, oversampling)
+    grids = coefficients[first : first + terms * n * n].astype(np.float64)
+    return PixelGridPsf(
+        grids.reshape(terms, n, n), order=order, bounds=bounds, oversampling=oversampling, kernel_order=kernel_order
+    )
 
 
 def _write_box(row: np.void, prefix: str, box: Box) -> None:

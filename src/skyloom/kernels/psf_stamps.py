@@ -1,4 +1,4 @@
-"""Images of point sources: pixel grids shifted by Lanczos-11, stamps resampled by Lanczos-3, their width."""
+"""Images of point sources: grids interpolated at their pixels, stamps resampled by Lanczos-3, their width."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import math
 import numpy as np
 from numba import njit
 
+from .grid_taps import grid_taps, interpolate_grid, lanczos
+
 __all__ = ["gaussian_stamps", "pixel_grid_stamps", "resampled_stamps", "stamp_sigmas"]
 
-GRID_LANCZOS = 11
-"""Order of the kernel between the pixels of a grid, as in Piff's ``PixelGrid(interp=Lanczos(11))``."""
 WARP_LANCZOS = 3
 """Order of the kernel that warps images; the taps of an axis are scaled to sum to 1."""
 
@@ -19,57 +19,22 @@ WIDTH_PRECISION = 1e-7
 
 
 @njit(cache=True, nogil=True)
-def _lanczos(x: float, order: int) -> float:
-    """``sinc(x) sinc(x / order)`` inside ``|x| < order``."""
-    if x == 0.0:
-        return 1.0
-    if abs(x) >= order:
-        return 0.0
-    px = math.pi * x
-    return order * math.sin(px) * math.sin(px / order) / (px * px)
-
-
-@njit(cache=True, nogil=True)
 def _combine(coefficients: np.ndarray, order: int, x: float, y: float, grid: np.ndarray) -> None:
     """The pixel grid at (x, y): the sum of ``coefficients[term] * x^i * y^j``, i outer."""
     grid[:] = 0.0
+    values = grid.ravel()
     term = 0
     x_power = 1.0
     for i in range(order + 1):
         y_power = 1.0
         for _ in range(order + 1 - i):
             basis = x_power * y_power
-            for row in range(grid.shape[0]):
-                for column in range(grid.shape[1]):
-                    grid[row, column] += basis * coefficients[term, row, column]
+            part = coefficients[term].ravel()
+            for k in range(values.size):
+                values[k] += basis * part[k]
             y_power *= y
             term += 1
         x_power *= x
-
-
-@njit(cache=True, nogil=True)
-def _shift(grid: np.ndarray, dx: float, dy: float, rows: np.ndarray, out: np.ndarray) -> None:
-    """``grid`` moved by (dx, dy) pixels into ``out``; ``rows`` is work space of the same shape."""
-    size = grid.shape[0]
-    taps_x = np.empty(2 * size - 1)
-    taps_y = np.empty(2 * size - 1)
-    for k in range(2 * size - 1):
-        taps_x[k] = _lanczos(k - (size - 1) - dx, GRID_LANCZOS)
-        taps_y[k] = _lanczos(k - (size - 1) - dy, GRID_LANCZOS)
-    rows[:] = 0.0
-    out[:] = 0.0
-    # The innermost loops run along rows and add up nothing: the compiler can take several pixels at once.
-    for row in range(size):
-        for k in range(size):
-            value = grid[row, k]
-            first = size - 1 - k
-            for column in range(size):
-                rows[row, column] += taps_x[first + column] * value
-    for row in range(size):
-        for k in range(size):
-            tap = taps_y[row - k + size - 1]
-            for column in range(size):
-                out[row, column] += tap * rows[k, column]
 
 
 @njit(cache=True, nogil=True)
@@ -87,9 +52,18 @@ def _normalise(stamp: np.ndarray) -> None:
 
 @njit(cache=True, nogil=True)
 def pixel_grid_stamps(
-    coefficients: np.ndarray, order: int, x: np.ndarray, y: np.ndarray, dx: np.ndarray, dy: np.ndarray
+    coefficients: np.ndarray,
+    order: int,
+    x: np.ndarray,
+    y: np.ndarray,
+    dx: np.ndarray,
+    dy: np.ndarray,
+    size: int,
+    n: int,
+    oversampling: int,
+    kernel_order: int,
 ) -> np.ndarray:
-    """Stamps of a point source from a pixel grid whose values are polynomials of the position.
+    """Stamps of a point source from a grid whose values are polynomials of the position.
 
     The kernel that conserves constants, galsim's default, differs from the plain one by a factor of the fractional
     shift alone: it drops out of stamps of unit sum.
@@ -97,26 +71,36 @@ def pixel_grid_stamps(
     Parameters
     ----------
     coefficients
-        ``[term, y, x]``, square and odd in size; terms ``x^i y^j``, ``i + j <= order``, i outer.
+        ``[term, place, place]``, both axes of the grid in phase order; terms ``x^i y^j``, ``i + j <= order``, i outer.
     order
         Order of the polynomials.
     x, y
         Positions at which the polynomials are evaluated, px.
     dx, dy
         Offset of the source from the centre of the stamp's middle pixel, px.
+    size
+        Side of the stamps, px.
+    n
+        Points along a side of the grid.
+    oversampling
+        Grid points a pixel.
+    kernel_order
+        Order of the Lanczos kernel between grid points.
 
     Returns
     -------
     stamps
         ``[n, size, size]``, each of unit sum; NaN where a sum is not positive.
     """
-    size = coefficients.shape[1]
     stamps = np.empty((x.size, size, size))
-    grid, rows = np.empty((size, size)), np.empty((size, size))
-    for n in range(x.size):
-        _combine(coefficients, order, x[n], y[n], grid)
-        _shift(grid, dx[n], dy[n], rows, stamps[n])
-        _normalise(stamps[n])
+    grid = np.empty(coefficients.shape[1:])
+    taps_x, taps_y, slopes = np.empty(2 * kernel_order), np.empty(2 * kernel_order), np.empty(2 * kernel_order)
+    for i in range(x.size):
+        _combine(coefficients, order, x[i], y[i], grid)
+        first_x = grid_taps(dx[i], oversampling, kernel_order, taps_x, slopes)
+        first_y = grid_taps(dy[i], oversampling, kernel_order, taps_y, slopes)
+        interpolate_grid(grid, (taps_y, taps_x), (first_y, first_x), oversampling, n, stamps[i])
+        _normalise(stamps[i])
     return stamps
 
 
@@ -139,7 +123,7 @@ def _warp_taps(fraction: float, taps: np.ndarray) -> None:
     """The six taps about a position ``fraction`` (0 to 1) past the third of them, of unit sum."""
     total = 0.0
     for k in range(2 * WARP_LANCZOS):
-        taps[k] = _lanczos(fraction + (WARP_LANCZOS - 1) - k, WARP_LANCZOS)
+        taps[k] = lanczos(fraction + (WARP_LANCZOS - 1) - k, WARP_LANCZOS)
         total += taps[k]
     for k in range(2 * WARP_LANCZOS):
         taps[k] /= total

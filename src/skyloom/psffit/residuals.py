@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skyloom.kernels.moments import shapes
+from skyloom.kernels.psf_fit import stamp_shapes
 
 from .settings import PsfResiduals
 
@@ -28,8 +28,8 @@ def star_residuals(
         First guess of the root mean second moment, pixels.
     """
     filled = np.where(usable, data, model)
-    stars = _moments(filled, centre, width)
-    models = _moments(model, centre, width)
+    stars = stamp_shapes(filled, *centre, width)
+    models = stamp_shapes(model, *centre, width)
     size = (_determinant(stars) / _determinant(models)) ** 0.25 - 1
     return PsfResiduals(
         n=int(np.isfinite(size).sum()),
@@ -38,15 +38,6 @@ def star_residuals(
         e1_median=_median((_ellipticity(stars) - _ellipticity(models))[:, 0]),
         e2_median=_median((_ellipticity(stars) - _ellipticity(models))[:, 1]),
     )
-
-
-def _moments(stamps: np.ndarray, centre: tuple[np.ndarray, np.ndarray], width: float) -> np.ndarray:
-    """Adaptive Ixx, Iyy, Ixy a stamp, ``[star, 3]``; NaN where no Gaussian matches."""
-    moments = np.empty((len(stamps), 3))
-    for i, stamp in enumerate(stamps):
-        at_x, at_y = centre[0][i : i + 1], centre[1][i : i + 1]
-        moments[i] = shapes(stamp, np.zeros_like(stamp), at_x, at_y, width, 2.0)[0][0]
-    return moments
 
 
 def _determinant(moments: np.ndarray) -> np.ndarray:

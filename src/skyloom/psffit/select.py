@@ -11,16 +11,22 @@ from scipy.spatial import KDTree
 from skyloom.catalog.columns import flag_column, float_column
 from skyloom.errors import NoSourcesError, PsfError
 
+from .size_clump import densest_clump, smallest_cluster
+
 if TYPE_CHECKING:
     from astropy.table import Table
 
-__all__ = ["SelectionSettings", "select_psf_stars", "single_pixel_sources"]
+__all__ = ["SelectionSettings", "near_positions", "select_psf_stars", "single_pixel_sources"]
+
+METHODS = ("clump", "clusters", "catalogue")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionSettings:
     """What makes a source a PSF star."""
 
+    method: str = "clump"
+    """"clump": the densest window of sizes; "clusters": the smallest of four clusters; "catalogue": as given."""
     signal_to_noise_min: float = 50.0
     """Stars are taken above this signal-to-noise ratio of their aperture flux, where there are enough of them."""
     signal_to_noise_floor: float = 20.0
@@ -35,10 +41,15 @@ class SelectionSettings:
     width_max: float = 15.0
     window: float = 0.07
     """Half width of the window that searches the clump of sizes, as a fraction of the size."""
+    clump_fraction: float = 0.3
+    """A window is a clump if it holds this part of what the most populous one holds; the smallest is that of the stars.
+    """
     width_tolerance: float = 0.15
     """No star deviates by more than this fraction from the clump."""
     n_sigma: float = 3.0
     """Stars deviate by no more than this many robust standard deviations from the clump."""
+    n_sigma_clusters: float = 2.0
+    """The same of a cluster."""
     peak_fraction_max: float = 0.5
     """Sources with more of their 3-pixel aperture flux in one pixel are hot pixels or cosmic rays, not stars."""
     neighbour_radius: float = 6.0
@@ -63,18 +74,23 @@ class SelectionSettings:
     """Nor one of these, if it is alone in its footprint: in a blend they may speak of another source."""
 
 
-def select_psf_stars(table: Table, settings: SelectionSettings | None = None) -> np.ndarray:
+def select_psf_stars(
+    table: Table, settings: SelectionSettings | None = None, *, known: np.ndarray | None = None
+) -> np.ndarray:
     """Find the stars among the measured sources of one frame.
 
     The sizes of stars crowd at one value, up to the slow change of the PSF over the frame; galaxies lie above it,
-    hot pixels and cosmic rays below.  The clump is the window of relative width ``2 * window`` that holds most of
-    the bright clean sources; its members are then clipped about a plane in x and y.
+    hot pixels and cosmic rays below.  By the method "clump", that is the smallest window of relative width
+    ``2 * window`` in which the bright clean sources crowd; its members are then clipped about a plane in x and y.  By
+    "clusters" it is the cluster of the smallest sizes.  By "catalogue" the stars are known.
 
     Parameters
     ----------
     table
         Sources with ``x``, ``y``, ``ixx``, ``iyy``, ``ixy``, the flux column and its error, ``peak_value``,
         ``aperture_flux_3_0`` and the flags.
+    known
+        ``bool[n]``: stars by a catalogue, as `near_positions` finds them; for the method "catalogue".
 
     Returns
     -------
@@ -86,9 +102,14 @@ def select_psf_stars(table: Table, settings: SelectionSettings | None = None) ->
     NoSourcesError
         If the table is empty or holds no bright clean source.
     PsfError
-        If fewer than ``n_min`` sources share a size.
+        If fewer than ``n_min`` sources share a size, or are known.
+    ValueError
+        If the method is none of the three, or its catalogue is missing.
     """
     settings = settings or SelectionSettings()
+    if settings.method not in METHODS or (settings.method == "catalogue") == (known is None):
+        given = "without" if known is None else "with"
+        raise ValueError(f"Method {settings.method!r} {given} known stars; methods are {', '.join(METHODS)}.")
     if len(table) == 0:
         raise NoSourcesError(
             "No source was detected.", cure="Check the exposure and the detection threshold.", n_sources=0
@@ -104,7 +125,7 @@ def select_psf_stars(table: Table, settings: SelectionSettings | None = None) ->
             n_sources=len(table),
             n_clean=int(clean.sum()),
         )
-    stars, centre = _clump(table, width, bright, settings)
+    stars, centre = _members(table, width, bright, known, settings)
     stars &= ~_crowded(table, stars, centre, settings)
     if stars.sum() < settings.n_min:
         raise PsfError(
@@ -116,6 +137,20 @@ def select_psf_stars(table: Table, settings: SelectionSettings | None = None) ->
             n_stars=int(stars.sum()),
         )
     return _brightest(table, stars, settings)
+
+
+def near_positions(table: Table, x: np.ndarray, y: np.ndarray, radius: float = 2.0) -> np.ndarray:
+    """Sources that are the nearest to one of the positions (x, y), and within ``radius`` pixels of it, ``bool[n]``."""
+    at_x, at_y = float_column(table, "x"), float_column(table, "y")
+    placed = np.flatnonzero(np.isfinite(at_x) & np.isfinite(at_y))
+    near = np.zeros(len(table), dtype=bool)
+    wanted = np.stack([np.asarray(x, float), np.asarray(y, float)], axis=1)
+    wanted = wanted[np.isfinite(wanted).all(axis=1)]
+    if placed.size and len(wanted):
+        tree = KDTree(np.stack([at_x[placed], at_y[placed]], axis=1))
+        distance, nearest = tree.query(wanted)
+        near[placed[nearest[distance <= radius]]] = True
+    return near
 
 
 def single_pixel_sources(table: Table, settings: SelectionSettings | None = None) -> np.ndarray:
@@ -146,6 +181,18 @@ def _clean(table: Table, width: np.ndarray, settings: SelectionSettings) -> np.n
     return np.asarray(good & ~single_pixel_sources(table, settings))
 
 
+def _members(
+    table: Table, width: np.ndarray, bright: np.ndarray, known: np.ndarray | None, settings: SelectionSettings
+) -> tuple[np.ndarray, float]:
+    """Stars by the method that was chosen, ``bool[n]``, and their typical width, px."""
+    if known is not None:
+        members = bright & np.asarray(known, dtype=bool)
+        return members, float(np.median(width[members if members.any() else bright]))
+    if settings.method == "clusters":
+        return smallest_cluster(width, bright, settings)
+    return densest_clump(float_column(table, "x"), float_column(table, "y"), width, bright, settings)
+
+
 def _bright(table: Table, clean: np.ndarray, settings: SelectionSettings) -> np.ndarray:
     """Sources above the signal-to-noise cut, which is lowered to let ``n_wanted`` pass."""
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -155,46 +202,6 @@ def _bright(table: Table, clean: np.ndarray, settings: SelectionSettings) -> np.
     wanted = ranked[min(settings.n_wanted, ranked.size) - 1]
     cut = np.clip(wanted, settings.signal_to_noise_floor, settings.signal_to_noise_min)
     return np.asarray(ratio >= cut)
-
-
-def _clump(
-    table: Table, width: np.ndarray, bright: np.ndarray, settings: SelectionSettings
-) -> tuple[np.ndarray, float]:
-    """Members of the size clump, ``bool[n]``, and its central width."""
-    centre = _densest_width(width[bright], settings.window)
-    expected = np.full(width.size, centre)
-    tolerance = settings.width_tolerance
-    members = bright & (np.abs(width / centre - 1) < tolerance)
-    for _ in range(5):
-        if members.sum() < 2:
-            break
-        expected = _smooth_width(table, width, members)
-        deviation = width / expected - 1
-        # A few stars that agree by chance must not throw out the others: hence the floor and the small-sample term.
-        spread = 1.4826 * np.median(np.abs(deviation[members])) * (1 + 4 / members.sum())
-        limit = np.clip(settings.n_sigma * spread, 0.03, tolerance)
-        members = bright & (np.abs(deviation) < limit)
-    return members, centre
-
-
-def _densest_width(widths: np.ndarray, window: float) -> float:
-    """Median of the widths in the most populous window of constant relative width; ties go to the smaller width."""
-    ordered = np.sort(widths)
-    last = np.searchsorted(ordered, ordered * (1 + window) / (1 - window), side="right")
-    count = last - np.arange(ordered.size)
-    start = int(np.argmax(count))
-    return float(np.median(ordered[start : last[start]]))
-
-
-def _smooth_width(table: Table, width: np.ndarray, members: np.ndarray) -> np.ndarray:
-    """Width that a star at each source's place should have: a plane through many members, the median of few."""
-    if members.sum() < 12:
-        return np.full(width.size, np.median(width[members]))
-    x, y = float_column(table, "x"), float_column(table, "y")
-    terms = np.stack([np.ones_like(x), x - x[members].mean(), y - y[members].mean()], axis=1)
-    plane, *_ = np.linalg.lstsq(terms[members], width[members], rcond=None)
-    expected: np.ndarray = terms @ plane
-    return np.asarray(np.maximum(expected, 0.3 * float(np.median(width[members]))))
 
 
 def _crowded(table: Table, stars: np.ndarray, width: float, settings: SelectionSettings) -> np.ndarray:

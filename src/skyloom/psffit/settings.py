@@ -21,14 +21,20 @@ class PsfFitSettings:
     """Pixels along a side of the grid, odd; None takes it from the width of the stars."""
     half_size_in_widths: float = 6.0
     """Half a side in units of the stars' root mean second moment, where `size` is None; 7 to 20 pixels."""
+    oversampling: int | None = None
+    """Points of the grid a pixel; None takes 1, or 2 for a PSF narrower than ..."""
+    oversample_below_fwhm: float = 3.2
+    """... this full width at half maximum, pixels."""
     order_max: int = 2
     """Highest total degree of the polynomial variation over the frame."""
-    n_stars_for_order: tuple[int, int] = (12, 30)
-    """Stars needed for a linear and a quadratic variation."""
+    n_stars_for_order: tuple[int, ...] = (12, 30, 80)
+    """Stars needed for a linear, a quadratic and a cubic variation."""
     n_min: int = 3
     """Fewer stars than this raise `PsfError`."""
     reserve_fraction: float = 0.2
-    """Part of the stars that is kept out of the fit to measure its residuals; drawn by the sources' ids."""
+    """Part of the stars that is kept out of the fit to measure its residuals; drawn by the sources' ids and ..."""
+    reserve_seed: int = 0
+    """... this number: another one draws other stars."""
     n_stars_for_reserve: int = 25
     """Fewer stars than this are all fitted."""
     n_iterations: int = 4
@@ -43,6 +49,9 @@ class PsfFitSettings:
     """Width of the prior on a pixel of the grid, as a fraction of the smooth first guess there, ..."""
     prior_floor: float = 1e-3
     """... and as a fraction of its peak."""
+    prior_smoothness: float = 30.0
+    """Where the grid has several points a pixel: how much less its deviation from the smooth first guess is believed
+    where it is rough, in units of its squared Laplacian.  Pixels average over what is that fine."""
     neighbour_flux_column: str = "aperture_flux_6_0"
 
 

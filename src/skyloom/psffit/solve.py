@@ -3,108 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["PixelBasis", "polynomial_terms", "raw_pixel_coefficients", "solve_grid"]
+from skyloom.kernels.psf_fit import Taps, grid_blocks, grid_image, grid_target
+
+from .prior import GridPrior
+
+__all__ = ["solve_grid"]
 
 type Operator = Callable[[np.ndarray], np.ndarray]
-
-
-def polynomial_terms(u: np.ndarray, v: np.ndarray, order: int) -> np.ndarray:
-    """Monomials ``u^i v^j`` with ``i + j <= order``, i outer, ``[position, term]``."""
-    return np.stack([u**i * v**j for i in range(order + 1) for j in range(order + 1 - i)], axis=1)
-
-
-@dataclass(frozen=True)
-class PixelBasis:
-    """Scaled frame coordinates, in which the polynomial terms of a PSF are of comparable size."""
-
-    x_centre: float
-    y_centre: float
-    scale: float
-    order: int
-
-    def terms(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Values of the terms at frame positions, ``[position, term]``."""
-        return polynomial_terms((x - self.x_centre) / self.scale, (y - self.y_centre) / self.scale, self.order)
-
-
-def raw_pixel_coefficients(coefficients: np.ndarray, basis: PixelBasis) -> np.ndarray:
-    """Coefficients ``[term, y, x]`` of the same polynomials in unscaled pixels."""
-    order = basis.order
-    exponents = [(i, j) for i in range(order + 1) for j in range(order + 1 - i)]
-    change = np.zeros((len(exponents), len(exponents)))
-    for column, (i, j) in enumerate(exponents):
-        in_x = np.polynomial.polynomial.polypow([-basis.x_centre / basis.scale, 1 / basis.scale], i)
-        in_y = np.polynomial.polynomial.polypow([-basis.y_centre / basis.scale, 1 / basis.scale], j)
-        for row, (p, q) in enumerate(exponents):
-            if p <= i and q <= j:
-                change[row, column] = in_x[p] * in_y[q]
-    return np.asarray(np.einsum("rc,cyx->ryx", change, coefficients))
 
 
 def solve_grid(
     data: np.ndarray,
     weight: np.ndarray,
-    flux: np.ndarray,
-    terms: np.ndarray,
-    shift: tuple[np.ndarray, np.ndarray],
-    prior: np.ndarray,
-    prior_weight: np.ndarray,
+    factor: np.ndarray,
+    taps: Taps,
+    prior: GridPrior,
     start: np.ndarray,
     *,
-    tolerance: float = 1e-5,
-    max_iterations: int = 40,
+    tolerance: float = 1e-4,
+    max_iterations: int = 60,
 ) -> np.ndarray:
-    """Grid coefficients that make ``flux * shift(grid at the star)`` fit the stars.
+    """Grid coefficients that make the grid, interpolated at the pixels of the stars, fit them.
 
-    Minimises the sum over stars of ``weight (data - flux B_y G B_x^T)^2`` plus that over grid pixels of
-    ``prior_weight (c - prior)^2``, where ``G`` is the sum of ``terms * c``.  The normal matrix is never built: shifts
-    of a fraction of a pixel are nearly orthogonal, so that its diagonal blocks alone make conjugate gradients
-    converge in a few steps.
+    Minimises the sum over stars of ``weight (data - B_y G B_x^T)^2``, where ``G`` is the sum of ``factor * c``, plus
+    what the prior has against the coefficients c.  The normal matrix is never built: interpolation by a
+    fraction of a pixel is nearly orthogonal, so that its diagonal blocks alone make conjugate gradients converge in a
+    few steps.
 
     Parameters
     ----------
     data, weight
         Stamps and inverse variances ``[star, y, x]``.
-    flux
-        Fluxes ``[star]``.
-    terms
-        Polynomial terms at the stars ``[star, term]``.
-    shift
-        Interpolation matrices along y and x, ``[star, pixel, grid]``.
-    prior, prior_weight
-        Expected coefficients and their inverse variances, ``[term, y, x]``.
+    factor
+        Flux times polynomial terms, ``[star, term]``.
+    taps
+        Of the stars, by `star_taps`.
+    prior
+        What is known of the coefficients, and their grid.
     start
         First guess of the coefficients.
+    tolerance
+        Fall of the preconditioned residual, relative to that of the right-hand side, that ends the iteration.
 
     Returns
     -------
     numpy.ndarray
-        Coefficients ``[term, y, x]``.
+        Coefficients ``[term, place, place]``.
     """
-    along_y, along_x = shift
-    factor = terms * flux[:, None]
-
-    def to_stamps(coefficients: np.ndarray) -> np.ndarray:
-        grid = np.tensordot(factor, coefficients, axes=1)
-        return np.asarray(along_y @ grid @ along_x.transpose(0, 2, 1))
-
-    def to_grid(stamps: np.ndarray) -> np.ndarray:
-        return np.tensordot(factor.T, along_y.transpose(0, 2, 1) @ stamps @ along_x, axes=1)
-
-    blocks = np.einsum("sk,sl,syx->yxkl", factor, factor, weight, optimize=True)
-    inverse = np.linalg.inv(blocks + np.einsum("kyx,kl->yxkl", prior_weight, np.eye(terms.shape[1])))
+    grid = (prior.shape.oversampling, prior.shape.n)
+    n_terms, places = prior.expected.shape[:2]
+    blocks = grid_blocks(factor, weight, taps, *grid, places)
+    blocks += prior.diagonal[:, :, None, None] * np.eye(n_terms)
+    inverse = np.linalg.inv(blocks)
+    free = prior.free
 
     def precondition(residual: np.ndarray) -> np.ndarray:
-        return np.asarray(np.einsum("yxkl,lyx->kyx", inverse, residual))
+        return np.where(free, np.einsum("yxkl,lyx->kyx", inverse, residual), 0.0)
 
     def normal(coefficients: np.ndarray) -> np.ndarray:
-        return np.asarray(to_grid(weight * to_stamps(coefficients)) + prior_weight * coefficients)
+        return np.asarray(grid_image(coefficients, factor, weight, taps, *grid) + prior.weighted(coefficients))
 
-    target = to_grid(weight * data) + prior_weight * prior
+    target = grid_target(data, factor, weight, taps, *grid, places) + prior.weighted(prior.expected)
     return _conjugate_gradients(normal, precondition, target, start, tolerance, max_iterations)
 
 

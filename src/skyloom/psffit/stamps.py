@@ -85,15 +85,16 @@ def _noise(data: np.ndarray, variance: np.ndarray, usable: np.ndarray) -> tuple[
     size = data.shape[1]
     offset = np.arange(size) - size // 2
     outer = np.hypot(*np.meshgrid(offset, offset)) > 0.7 * (size // 2)
-    sky, gain = np.full(len(data), np.inf), np.ones(len(data))
-    for i in range(len(data)):
-        rim, whole = usable[i] & outer, usable[i]
-        if not rim.any():
-            continue
-        sky[i] = np.median(variance[i][rim])
-        added = np.sum(variance[i][whole] - sky[i])
-        gain[i] = np.sum(data[i][whole]) / added if added > 0 else np.inf
-    return sky, np.where(gain > 0, gain, np.inf)
+    rim = usable[:, outer]
+    ordered = np.sort(np.where(rim, variance[:, outer], np.inf), axis=1)
+    count = rim.sum(axis=1)
+    star = np.arange(len(data))
+    sky = 0.5 * (ordered[star, np.maximum(count - 1, 0) // 2] + ordered[star, np.minimum(count // 2, rim.shape[1] - 1)])
+    sky = np.where(count > 0, sky, np.inf)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        added = np.sum(np.where(usable, variance - sky[:, None, None], 0.0), axis=(1, 2))
+        gain = np.sum(np.where(usable, data, 0.0), axis=(1, 2)) / added
+    return sky, np.where((added > 0) & (gain > 0), gain, np.inf)
 
 
 def mask_disks(stamps: StarStamps, x: np.ndarray, y: np.ndarray, radius: np.ndarray) -> None:
