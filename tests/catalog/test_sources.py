@@ -38,6 +38,18 @@ NAMES = [
     "flag_shape",
     "flag_psf_flux",
     "flag_blended",
+    "flag_off_image",
+    "flag_suspect_center_all",
+    "flag_sky_source",
+    "is_primary",
+    "psf_flux_chi2",
+    "psf_ixx",
+    "extendedness",
+    "kron_flux_err",
+    "gaussian_flux",
+    "tophat_flux",
+    "blendedness",
+    "local_variance",
 ]
 
 

@@ -11,8 +11,11 @@ __all__ = [
     "CENTROID_FAILED",
     "CENTROID_INCOMPLETE",
     "CENTROID_WANDERED",
+    "adapt_shape",
+    "centroid",
     "centroids",
-    "centroids_without_neighbours",
+    "ellipse_row",
+    "finite_image",
     "shapes",
 ]
 
@@ -27,47 +30,91 @@ WINDOW_SIGMAS = 4.0
 MAX_SHAPE_STEPS = 50
 MAX_LOST_SHAPE_WEIGHT = 0.05
 SHAPE_PRECISION = 1e-6
+FIRST_SHAPE_STEPS = 10  # later the precision is COARSE_SHAPE_PRECISION: a pixel at the cut may come and go for ever
+COARSE_SHAPE_PRECISION = 1e-4
 SHAPE_REACH = 16.0  # squared Mahalanobis distance at which the weight is cut off: a matched source is down by e^-16
 MAX_SHAPE_SIGMA = 30.0  # px
 MIN_SHAPE_VARIANCE = 0.1  # px^2: narrower than that, sums over pixels no longer stand for integrals
 
 
 @njit(cache=True, nogil=True)
-def _usable(value: float, variance: float) -> bool:
-    return math.isfinite(value) and 0.0 <= variance < math.inf
+def finite_image(image: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """A copy of an image with NaN where the value is not finite, or the variance not finite or negative."""
+    finite = np.empty(image.shape, image.dtype)
+    for y in range(image.shape[0]):
+        row, values, spread = finite[y], image[y], variance[y]
+        for x in range(row.size):
+            usable = math.isfinite(values[x]) and 0.0 <= spread[x] < math.inf
+            row[x] = values[x] if usable else np.nan
+    return finite
 
 
 @njit(cache=True, nogil=True)
-def _window_sums(image: np.ndarray, variance: np.ndarray, x: float, y: float, sigma: float, sums: np.ndarray) -> float:
-    """Weighted sums about (x, y): 0 flux, 1 and 2 first moments, 3 and 4 slopes, 5 and 6 noise of the first moments.
+def _gaussian_column(first: int, count: int, centre: float, sigma: float, weight: np.ndarray) -> None:
+    """Fill ``weight`` with a Gaussian about ``centre`` at ``count`` pixels from ``first`` on."""
+    for k in range(count):
+        weight[k] = math.exp(-0.5 * ((first + k - centre) / sigma) ** 2)
 
-    Returns the share of the weight that fell on unusable pixels or outside.
+
+@njit(cache=True, nogil=True)
+def _window_sums(image: np.ndarray, x: float, y: float, sigma: float, weight: np.ndarray, sums: np.ndarray) -> float:
+    """Weighted sums about (x, y): 0 flux, 1 and 2 first moments, 3 and 4 slopes.
+
+    ``weight`` is work space of two rows.  Returns the share of the weight that fell on unusable pixels or outside.
     """
     radius = WINDOW_SIGMAS * sigma
+    first_x, first_y = math.ceil(x - radius), math.ceil(y - radius)
+    wide, high = math.floor(x + radius) + 1 - first_x, math.floor(y + radius) + 1 - first_y
+    _gaussian_column(first_x, wide, x, sigma, weight[0])
+    _gaussian_column(first_y, high, y, sigma, weight[1])
     sums[:] = 0.0
-    lost, whole = 0.0, 0.0
-    for iy in range(math.ceil(y - radius), math.floor(y + radius) + 1):
-        for ix in range(math.ceil(x - radius), math.floor(x + radius) + 1):
-            dx, dy = ix - x, iy - y
-            r2 = dx * dx + dy * dy
-            if r2 > radius * radius:
-                continue
-            weight = math.exp(-0.5 * r2 / (sigma * sigma))
-            whole += weight
+    lost, whole, inverse = 0.0, 0.0, 1.0 / (sigma * sigma)
+    for j in range(high):
+        iy = first_y + j
+        dy = iy - y
+        half = math.sqrt(max(radius * radius - dy * dy, 0.0))
+        flux, first, second, row_lost, row_whole = 0.0, 0.0, 0.0, 0.0, 0.0
+        for k in range(max(math.ceil(x - half) - first_x, 0), min(math.floor(x + half) + 1 - first_x, wide)):
+            ix = first_x + k
+            row_whole += weight[0, k]
             inside = 0 <= iy < image.shape[0] and 0 <= ix < image.shape[1]
-            if not inside or not _usable(image[iy, ix], variance[iy, ix]):
-                lost += weight
+            if not inside or math.isnan(image[iy, ix]):
+                row_lost += weight[0, k]
                 continue
-            signal = weight * image[iy, ix]
-            sums[0] += signal
-            sums[1] += signal * dx
-            sums[2] += signal * dy
-            sums[3] += signal * (1.0 - dx * dx / (sigma * sigma))
-            sums[4] += signal * (1.0 - dy * dy / (sigma * sigma))
-            noise = weight * weight * variance[iy, ix]
-            sums[5] += noise * dx * dx
-            sums[6] += noise * dy * dy
+            dx = ix - x
+            signal = weight[0, k] * image[iy, ix]
+            flux += signal
+            first += signal * dx
+            second += signal * dx * dx
+        w = weight[1, j]
+        lost, whole = lost + w * row_lost, whole + w * row_whole
+        sums[0] += w * flux
+        sums[1] += w * first
+        sums[2] += w * dy * flux
+        sums[3] += w * (flux - second * inverse)
+        sums[4] += w * flux * (1.0 - dy * dy * inverse)
     return lost / whole
+
+
+@njit(cache=True, nogil=True)
+def _window_noise(
+    image: np.ndarray, variance: np.ndarray, x: float, y: float, sigma: float, weight: np.ndarray
+) -> tuple[float, float]:
+    """Variances of the two first moments of the window whose weights are in ``weight``."""
+    radius = WINDOW_SIGMAS * sigma
+    first_x, first_y = math.ceil(x - radius), math.ceil(y - radius)
+    noise_x, noise_y = 0.0, 0.0
+    for iy in range(max(first_y, 0), min(math.floor(y + radius) + 1, image.shape[0])):
+        dy = iy - y
+        half = math.sqrt(max(radius * radius - dy * dy, 0.0))
+        for ix in range(max(math.ceil(x - half), 0), min(math.floor(x + half) + 1, image.shape[1])):
+            if math.isnan(image[iy, ix]):
+                continue
+            dx = ix - x
+            noise = (weight[0, ix - first_x] * weight[1, iy - first_y]) ** 2 * variance[iy, ix]
+            noise_x += noise * dx * dx
+            noise_y += noise * dy * dy
+    return noise_x, noise_y
 
 
 @njit(cache=True, nogil=True)
@@ -77,30 +124,35 @@ def _step(moment: float, slope: float, flux: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _centroid(
+def centroid(
     image: np.ndarray, variance: np.ndarray, x0: float, y0: float, sigma: float, max_shift: float, out: np.ndarray
 ) -> int:
-    """Centroid and error of one source into ``out`` (x, y, x_err, y_err); returns flags."""
+    """Centroid and error of one source into ``out`` (x, y, x_err, y_err), see `centroids`; returns the flags.
+
+    Pixels that are NaN in the image are left out; where it fails, ``out`` stays as it is.
+    """
     x, y = x0, y0
-    sums = np.zeros(7)
+    sums = np.zeros(5)
+    weight = np.empty((2, int(2.0 * WINDOW_SIGMAS * sigma) + 3))
     converged = False
     lost = 0.0
     for _ in range(MAX_CENTROID_STEPS):
-        lost = _window_sums(image, variance, x, y, sigma, sums)
+        lost = _window_sums(image, x, y, sigma, weight, sums)
         if not sums[0] > 0.0:
             return CENTROID_FAILED
         dx, dy = _step(sums[1], sums[3], sums[0]), _step(sums[2], sums[4], sums[0])
-        x, y = x + dx, y + dy
-        if math.hypot(x - x0, y - y0) > max_shift:
-            return CENTROID_WANDERED
         if max(abs(dx), abs(dy)) < CENTROID_PRECISION:
             converged = True
             break
+        x, y = x + dx, y + dy
+        if math.hypot(x - x0, y - y0) > max_shift:
+            return CENTROID_WANDERED
     if not converged:
         return CENTROID_FAILED
-    out[0], out[1] = x, y
-    out[2] = math.sqrt(sums[5]) / max(sums[3], 0.2 * sums[0])
-    out[3] = math.sqrt(sums[6]) / max(sums[4], 0.2 * sums[0])
+    noise_x, noise_y = _window_noise(image, variance, x, y, sigma, weight)
+    out[0], out[1] = x + dx, y + dy
+    out[2] = math.sqrt(noise_x) / max(sums[3], 0.2 * sums[0])
+    out[3] = math.sqrt(noise_y) / max(sums[4], 0.2 * sums[0])
     return CENTROID_INCOMPLETE if lost > MAX_LOST_WEIGHT else 0
 
 
@@ -133,92 +185,77 @@ def centroids(
     """
     position = np.empty((x.size, 4))
     flags = np.zeros(x.size, np.int32)
+    finite = finite_image(image, variance)
     for i in range(x.size):
         position[i, 0], position[i, 1], position[i, 2], position[i, 3] = x[i], y[i], np.nan, np.nan
-        flags[i] = _centroid(image, variance, x[i], y[i], sigma, max_shift, position[i])
+        flags[i] = centroid(finite, variance, x[i], y[i], sigma, max_shift, position[i])
     return position, flags
 
 
 @njit(cache=True, nogil=True)
-def _add_stamp(image: np.ndarray, stamp: np.ndarray, x0: int, y0: int, factor: float) -> None:
-    """Add ``factor`` times a stamp whose first pixel is (x0, y0) to the part of an image that it covers."""
-    if factor == 0.0:  # the stamp may be of NaN
-        return
-    for y in range(max(0, y0), min(image.shape[0], y0 + stamp.shape[0])):
-        for x in range(max(0, x0), min(image.shape[1], x0 + stamp.shape[1])):
-            image[y, x] += factor * stamp[y - y0, x - x0]
+def ellipse_row(a: float, b: float, c: float, dy: float, reach: float) -> tuple[float, float]:
+    """Range of dx in which ``a dx^2 + 2 b dx dy + c dy^2 <= reach``; the first is the greater where there is none."""
+    root = (b * dy) ** 2 - a * (c * dy * dy - reach)
+    if root < 0.0:
+        return 1.0, 0.0
+    half = math.sqrt(root)
+    return (-b * dy - half) / a, (-b * dy + half) / a
 
 
 @njit(cache=True, nogil=True)
-def centroids_without_neighbours(
-    image: np.ndarray,
-    variance: np.ndarray,
-    stamps: np.ndarray,
-    x0: np.ndarray,
-    y0: np.ndarray,
-    flux: np.ndarray,
-    x: np.ndarray,
-    y: np.ndarray,
-    sigma: float,
-    max_shift: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Centroids as of `centroids`, each with the models of all other listed sources taken off the image.
-
-    Parameters
-    ----------
-    image, variance
-        ``[y, x]``.
-    stamps, x0, y0
-        ``[source, y, x]`` PSF of each source, and its first column and row in the image.
-    flux
-        Flux of each source; one that is not finite or negative counts as 0.
-    x, y, sigma, max_shift
-        As of `centroids`.
-    """
-    light = np.where(np.isfinite(flux) & (flux > 0.0), flux, 0.0)
-    residual = image.copy()
-    for i in range(x.size):
-        _add_stamp(residual, stamps[i], x0[i], y0[i], -light[i])
-    position = np.empty((x.size, 4))
-    flags = np.zeros(x.size, np.int32)
-    for i in range(x.size):
-        _add_stamp(residual, stamps[i], x0[i], y0[i], light[i])
-        position[i, 0], position[i, 1], position[i, 2], position[i, 3] = x[i], y[i], np.nan, np.nan
-        flags[i] = _centroid(residual, variance, x[i], y[i], sigma, max_shift, position[i])
-        _add_stamp(residual, stamps[i], x0[i], y0[i], -light[i])
-    return position, flags
-
-
-@njit(cache=True, nogil=True)
-def _shape_sums(image: np.ndarray, state: np.ndarray, sums: np.ndarray, usable: np.ndarray) -> float:
+def _shape_sums(image: np.ndarray, state: np.ndarray, sums: np.ndarray) -> float:
     """Sums of flux, first and second moments under the Gaussian of ``state`` (x, y, xx, yy, xy).
 
-    Returns the share of the weight that fell on unusable pixels or outside.
+    Along a row the Gaussian and its ratio from pixel to pixel are both carried on by a product.  Returns the share of
+    the weight that fell on unusable pixels or outside.
     """
     x, y, xx, yy, xy = state[0], state[1], state[2], state[3], state[4]
     determinant = xx * yy - xy * xy
-    reach_x, reach_y = math.sqrt(SHAPE_REACH * xx), math.sqrt(SHAPE_REACH * yy)
+    a, b, c = yy / determinant, -xy / determinant, xx / determinant
+    reach_y = math.sqrt(SHAPE_REACH * yy)
     sums[:] = 0.0
-    lost, whole = 0.0, 0.0
+    lost, whole, fall = 0.0, 0.0, math.exp(-a)
     for iy in range(math.ceil(y - reach_y), math.floor(y + reach_y) + 1):
-        for ix in range(math.ceil(x - reach_x), math.floor(x + reach_x) + 1):
-            dx, dy = ix - x, iy - y
-            r2 = (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / determinant
-            if r2 > SHAPE_REACH:
-                continue
-            weight = math.exp(-0.5 * r2)
-            whole += weight
-            inside = 0 <= iy < image.shape[0] and 0 <= ix < image.shape[1]
-            if not inside or not _usable(image[iy, ix], usable[iy, ix]):
-                lost += weight
-                continue
-            signal = weight * image[iy, ix]
-            sums[0] += signal
-            sums[1] += signal * dx
-            sums[2] += signal * dy
-            sums[3] += signal * dx * dx
-            sums[4] += signal * dy * dy
-            sums[5] += signal * dx * dy
+        dy = iy - y
+        low, high = ellipse_row(a, b, c, dy, SHAPE_REACH)
+        first, last = math.ceil(x + low), math.floor(x + high)
+        dx = first - x
+        weight = math.exp(-0.5 * (a * dx * dx + 2.0 * b * dx * dy + c * dy * dy))
+        ratio = math.exp(-0.5 * (a * (2.0 * dx + 1.0) + 2.0 * b * dy))
+        flux, moment, square = 0.0, 0.0, 0.0
+        if first >= 0 and last < image.shape[1] and 0 <= iy < image.shape[0]:
+            row = image[iy, first : last + 1]
+            for k in range(row.size):
+                whole += weight
+                value = row[k]
+                if math.isnan(value):
+                    lost += weight
+                else:
+                    signal = weight * value
+                    flux += signal
+                    moment += signal * dx
+                    square += signal * dx * dx
+                dx += 1.0
+                weight *= ratio
+                ratio *= fall
+        else:
+            for ix in range(first, last + 1):
+                whole += weight
+                if 0 <= iy < image.shape[0] and 0 <= ix < image.shape[1] and not math.isnan(image[iy, ix]):
+                    signal = weight * image[iy, ix]
+                    flux += signal
+                    moment += signal * (ix - x)
+                    square += signal * (ix - x) ** 2
+                else:
+                    lost += weight
+                weight *= ratio
+                ratio *= fall
+        sums[0] += flux
+        sums[1] += moment
+        sums[2] += flux * dy
+        sums[3] += square
+        sums[4] += flux * dy * dy
+        sums[5] += moment * dy
     return lost / whole if whole > 0.0 else 1.0
 
 
@@ -245,13 +282,16 @@ def _matched(state: np.ndarray, cxx: float, cyy: float, cxy: float, out: np.ndar
 
 
 @njit(cache=True, nogil=True)
-def _adapt(image: np.ndarray, usable: np.ndarray, state: np.ndarray, max_shift: float) -> bool:
-    """Iterate the Gaussian ``state`` (x, y, xx, yy, xy) until it matches; False when it does not."""
+def adapt_shape(image: np.ndarray, state: np.ndarray, max_shift: float) -> bool:
+    """Iterate the Gaussian ``state`` (x, y, xx, yy, xy) until it matches, see `shapes`; False when it does not.
+
+    Pixels that are NaN get no weight.
+    """
     sums = np.zeros(6)
     shape = np.zeros(3)
     x0, y0 = state[0], state[1]
-    for _ in range(MAX_SHAPE_STEPS):
-        lost = _shape_sums(image, state, sums, usable)
+    for step in range(MAX_SHAPE_STEPS):
+        lost = _shape_sums(image, state, sums)
         if not sums[0] > 0.0 or lost > MAX_LOST_SHAPE_WEIGHT:
             return False
         mx, my = sums[1] / sums[0], sums[2] / sums[0]
@@ -270,7 +310,8 @@ def _adapt(image: np.ndarray, usable: np.ndarray, state: np.ndarray, max_shift: 
             return False
         if math.hypot(state[0] - x0, state[1] - y0) > max_shift:
             return False
-        if change < SHAPE_PRECISION and max(abs(mx), abs(my)) < CENTROID_PRECISION:
+        precision = SHAPE_PRECISION if step < FIRST_SHAPE_STEPS else COARSE_SHAPE_PRECISION
+        if change < precision and max(abs(mx), abs(my)) < CENTROID_PRECISION:
             return True
     return False
 
@@ -305,10 +346,11 @@ def shapes(
     moments = np.full((x.size, 3), np.nan)
     failed = np.zeros(x.size, np.bool_)
     state = np.empty(5)
+    finite = finite_image(image, variance)
     for i in range(x.size):
         state[0], state[1] = x[i], y[i]
         state[2], state[3], state[4] = sigma * sigma, sigma * sigma, 0.0
-        failed[i] = not _adapt(image, variance, state, max_shift)
+        failed[i] = not adapt_shape(finite, state, max_shift)
         if not failed[i]:
             moments[i, :] = state[2:]
     return moments, failed

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["PointGrid", "Similarity", "find_similarity", "point_grid"]
+__all__ = ["PointGrid", "Similarity", "find_similarity", "nearest_point", "point_grid", "score_map"]
 
 type Floats = NDArray[np.float64]
 type Integers = NDArray[np.int64]
@@ -58,7 +58,7 @@ def point_grid(x: Floats, y: Floats, cell: float) -> PointGrid:
 
 
 @njit(cache=True, nogil=True)
-def _nearest(grid: PointGrid, x: float, y: float, radius: float) -> tuple[int, float]:
+def nearest_point(grid: PointGrid, x: float, y: float, radius: float) -> tuple[int, float]:
     """Index of the point nearest to (x, y) within ``radius`` (-1: none) and its squared distance."""
     best, best_d2 = -1, radius * radius
     ix0 = max(math.floor((x - radius - grid.x0) / grid.cell), 0)
@@ -77,7 +77,7 @@ def _nearest(grid: PointGrid, x: float, y: float, radius: float) -> tuple[int, f
 
 
 @njit(cache=True, nogil=True)
-def _score(
+def score_map(
     x: Floats, y: Floats, grid: PointGrid, factor: complex, shift: complex, tolerance: float, beat: float,
     taken: Integers, stamp: int,
 ) -> tuple[float, int]:  # fmt: skip
@@ -92,7 +92,7 @@ def _score(
         if n >= 16 and n % 16 == 0 and count < 2 + n // 16:
             break
         z = factor * complex(x[n], y[n]) + shift
-        k, d2 = _nearest(grid, z.real, z.imag, tolerance)
+        k, d2 = nearest_point(grid, z.real, z.imag, tolerance)
         if k >= 0 and taken[k] != stamp:
             taken[k] = stamp
             score += 1.0 - d2 / (tolerance * tolerance)
@@ -141,7 +141,7 @@ def _search(
                         if abs(shift) > max_shift + tolerance:
                             continue
                         tried += 1
-                        score, count = _score(x, y, grid, factor, shift, tolerance, best_score, taken, tried)
+                        score, count = score_map(x, y, grid, factor, shift, tolerance, best_score, taken, tried)
                         if score > best_score:
                             best_factor, best_shift, best_score, best_count = factor, shift, score, count
             if tried >= max_tried:

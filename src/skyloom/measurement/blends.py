@@ -6,7 +6,7 @@ import numpy as np
 from astropy.table import Table
 from lsst.images.psfs import PointSpreadFunction
 
-from skyloom.kernels.moments import centroids_without_neighbours
+from skyloom.kernels.blend_centroids import centroids_without_neighbours
 from skyloom.kernels.psf_flux import fit_stamps
 from skyloom.psf import psf_stamps
 
@@ -21,7 +21,8 @@ def recentre_blends(
 ) -> None:
     """Measure the centroids of blended sources again, with PSF models of their neighbours taken off.
 
-    Fluxes and positions improve each other in a few rounds.  Where a new centroid fails, the old one stays.
+    Fluxes and positions improve each other in a few rounds, in which only blends that still move take part.  Where a
+    new centroid fails, the old one stays.
 
     Parameters
     ----------
@@ -36,24 +37,45 @@ def recentre_blends(
     settings
         Knobs of the measurement.
     """
-    rows = np.flatnonzero(peaks.blended)
-    if rows.size == 0:
-        return
-    _, counts = np.unique(peaks.footprint[rows], return_counts=True)
-    start = np.concatenate([[0], np.cumsum(counts)])
-    x, y = np.asarray(table["x"])[rows], np.asarray(table["y"])[rows]
+    groups = np.flatnonzero(np.diff(peaks.group_start) > 1)
     for _ in range(settings.blend_rounds):
-        stamps, x0, y0 = psf_stamps(psf, x, y)
-        x0, y0 = x0 - frame.x0, y0 - frame.y0
-        pixels = (frame.image, frame.variance)
-        flux, *_ = fit_stamps(*pixels, frame.unusable, stamps, x0, y0, start, settings.max_blend)
-        at = peaks.x[rows].astype(float), peaks.y[rows].astype(float)
-        position, flags = centroids_without_neighbours(
-            *pixels, stamps, x0, y0, flux, *at, window, settings.max_centroid_shift
-        )
-        good = flags == 0
-        x[good], y[good] = position[good, 0] + frame.x0, position[good, 1] + frame.y0
-        done = rows[good]
-        table["x"][done], table["y"][done] = x[good], y[good]
-        table["x_err"][done], table["y_err"][done] = position[good, 2], position[good, 3]
-        table["flag_centroid"][done] = False
+        if groups.size == 0:
+            return
+        counts = np.diff(peaks.group_start)[groups]
+        start = np.concatenate([[0], np.cumsum(counts)])
+        rows = np.repeat(peaks.group_start[groups] - start[:-1], counts) + np.arange(start[-1])
+        moved = _recentre(table, frame, peaks, psf, window, settings, groups, start, rows)
+        groups = groups[np.maximum.reduceat(moved, start[:-1]) > settings.blend_precision]
+
+
+def _recentre(
+    table: Table,
+    frame: Frame,
+    peaks: Peaks,
+    psf: PointSpreadFunction,
+    window: float,
+    settings: MeasurementSettings,
+    groups: np.ndarray,
+    start: np.ndarray,
+    rows: np.ndarray,
+) -> np.ndarray:
+    """One round for some groups, whose rows are given; how far each row moved, px."""
+    planes = frame.planes
+    x, y = np.asarray(table["x"])[rows], np.asarray(table["y"])[rows]
+    stamps, x0, y0 = psf_stamps(psf, x, y)
+    x0, y0 = x0 - frame.x0, y0 - frame.y0
+    owned = peaks.owned(groups)
+    pixels = (planes.image, planes.variance, planes.state)
+    flux, *_ = fit_stamps(*pixels, stamps, x0, y0, start, settings.max_blend, owned)
+    at = peaks.x[rows].astype(float), peaks.y[rows].astype(float)
+    position, flags = centroids_without_neighbours(
+        tuple(planes), stamps, x0, y0, flux, start, owned, *at, window, settings.max_centroid_shift
+    )
+    good = flags == 0
+    new_x, new_y = position[:, 0] + frame.x0, position[:, 1] + frame.y0
+    moved = np.where(good, np.hypot(new_x - x, new_y - y), 0.0)
+    done = rows[good]
+    table["x"][done], table["y"][done] = new_x[good], new_y[good]
+    table["x_err"][done], table["y_err"][done] = position[good, 2], position[good, 3]
+    table["flag_centroid"][done] = False
+    return moved

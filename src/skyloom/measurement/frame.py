@@ -10,19 +10,21 @@ import numpy as np
 from skyloom.images.exposure import Exposure
 from skyloom.images.footprints import FootprintSet
 from skyloom.images.mask_planes import bitmask
+from skyloom.kernels.own_light import working_planes
+from skyloom.kernels.source_pass import Planes
 
-__all__ = ["Frame", "Peaks"]
+__all__ = ["Frame", "Peaks", "Spans"]
+
+type Spans = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""First span of each group, one past its last, and y, x0, x1 of all spans."""
 
 
 @dataclass(frozen=True)
 class Frame:
     """The pixels of an exposure, in array coordinates."""
 
-    image: np.ndarray
-    variance: np.ndarray
+    planes: Planes
     bits: np.ndarray
-    unusable: np.ndarray
-    """``[y, x]`` bool: masked as such, or not finite."""
     x0: int
     y0: int
 
@@ -32,9 +34,14 @@ class Frame:
         # One memory layout for all: kernels are compiled for each that they meet.
         planes = (exposure.image.array, exposure.variance.array, exposure.bits)
         image, variance, bits = (np.ascontiguousarray(plane) for plane in planes)
-        unusable = ~(np.isfinite(image) & np.isfinite(variance) & (variance >= 0))
-        unusable |= (bits & bitmask(*unusable_planes)) != 0
-        return cls(image, variance, bits, unusable, exposure.bbox.x.min, exposure.bbox.y.min)
+        work, state = working_planes(image, variance, bits, bitmask(*unusable_planes))
+        return cls(Planes(image, variance, work, state), bits, exposure.bbox.x.min, exposure.bbox.y.min)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        height, width = self.planes.image.shape
+        return height, width
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class Peaks:
     def of(cls, footprints: FootprintSet, frame: Frame) -> Peaks:
         """Lay the peaks and spans of all footprints out one after the other, clipped to the frame."""
         spans = [footprint.spans for footprint in footprints]
-        height, width = frame.image.shape
+        height, width = frame.shape
         y = _joined([span.y for span in spans]) - frame.y0
         rows_inside = (y >= 0) & (y < height)
         x0 = np.clip(_joined([span.x0 for span in spans]) - frame.x0, 0, width)
@@ -81,6 +88,10 @@ class Peaks:
     def blended(self) -> np.ndarray:
         """Bool: the footprint has other peaks."""
         return np.asarray(np.diff(self.group_start)[self.footprint] > 1)
+
+    def owned(self, groups: np.ndarray) -> Spans:
+        """The spans of some of the footprints."""
+        return self.span_start[groups], self.span_start[groups + 1], self.span_y, self.span_x0, self.span_x1
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:
