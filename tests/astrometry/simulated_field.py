@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.table import Table
 from lsst.images import Box, DetectorFrame
+from scipy.spatial import cKDTree
 
 from skyloom.astrometry import TanSip, from_tangent_plane, to_tangent_plane
 from skyloom.astrometry.polynomial import design_matrix, n_terms
@@ -52,6 +53,8 @@ class Field:
     reference: Table
     truth: TanSip
     box: Box
+    n_common: int
+    """Stars of the catalogue that were detected."""
 
 
 def simulate(
@@ -66,12 +69,15 @@ def simulate(
     depth=1.0,
     reach_deg=0.1,
     wrong=False,
+    mag_scatter=0.08,
+    blend_px=0.0,
 ):
     """A frame of ``n_stars`` catalogue stars (before losses) and a catalogue that reaches ``reach_deg`` beyond it.
 
     ``contamination`` is the fraction of detections that are no stars, ``completeness`` the fraction of the stars that
     are detected, ``depth`` how many catalogue stars there are for each that the frame can show (the brightest), and
-    ``wrong`` draws the catalogue from another part of the sky.
+    ``wrong`` draws the catalogue from another part of the sky.  Fluxes scatter by ``mag_scatter``; detections closer
+    than ``blend_px`` become one.
     """
     scale = 3600.0 * np.sqrt(abs(np.linalg.det(truth.cd)))
     half = 0.5 * np.hypot(box.x.size, box.y.size) * scale / 3600.0 + reach_deg
@@ -79,20 +85,36 @@ def simulate(
     xi, eta = rng.uniform(-half, half, (2, int(depth * density * 4.0 * half**2)))
     ra, dec = from_tangent_plane(xi, eta, *truth.crval)
     flux = 1e4 * rng.pareto(1.0, len(ra)) + 1e3
-    x, y = to_pixel(truth, ra, dec)
+    x, y = np.full((2, len(ra)), np.nan)
+    near = np.hypot(xi, eta) < half - reach_deg + 0.1 * (half - reach_deg)
+    x[near], y[near] = to_pixel(truth, ra[near], dec[near])
     seen = (x > box.x.start) & (x < box.x.stop) & (y > box.y.start) & (y < box.y.stop)
     seen &= flux >= np.quantile(flux, 1.0 - 1.0 / depth) if depth > 1.0 else True
     seen &= rng.random(len(ra)) < completeness
+    n_common = int(seen.sum())
     x, y = x[seen] + rng.normal(0.0, noise_px, seen.sum()), y[seen] + rng.normal(0.0, noise_px, seen.sum())
-    measured = flux[seen] * 10 ** rng.normal(0.0, 0.08, seen.sum())
+    measured = flux[seen] * 10 ** rng.normal(0.0, mag_scatter, seen.sum())
     n_false = int(len(x) * contamination / (1.0 - contamination))
     x = np.concatenate([x, rng.uniform(box.x.start, box.x.stop, n_false)])
     y = np.concatenate([y, rng.uniform(box.y.start, box.y.stop, n_false)])
     measured = np.concatenate([measured, rng.permutation(np.resize(measured, n_false))])
+    if blend_px > 0.0:
+        x, y, measured = blended(x, y, measured, blend_px)
     if wrong:
         xi, eta = rng.uniform(-half, half, (2, len(ra)))
         ra, dec = from_tangent_plane(xi, eta, *truth.crval)
-    return Field(x, y, measured, Table({"ra": ra, "dec": dec, "flux": flux}), truth, box)
+    return Field(x, y, measured, Table({"ra": ra, "dec": dec, "flux": flux}), truth, box, n_common)
+
+
+def blended(x, y, flux, distance):
+    """The list with each pair closer than a distance as one source, at the centroid of its light."""
+    gone = np.zeros(len(x), bool)
+    for i, j in sorted(cKDTree(np.stack([x, y], axis=1)).query_pairs(distance)):
+        if not (gone[i] or gone[j]):
+            total = flux[i] + flux[j]
+            x[i], y[i] = (flux[i] * x[i] + flux[j] * x[j]) / total, (flux[i] * y[i] + flux[j] * y[j]) / total
+            flux[i], gone[j] = total, True
+    return x[~gone], y[~gone], flux[~gone]
 
 
 def error_arcsec(found, truth, box):

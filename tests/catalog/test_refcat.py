@@ -16,6 +16,7 @@ from skyloom.catalog import (
     shard_ids,
 )
 from skyloom.catalog.magnitudes import VEGA_OFFSETS, ab_offset, magnitudes_to_njy
+from skyloom.catalog.reference_filters import reference_filter, trim_references
 from skyloom.errors import RefcatError
 
 
@@ -48,6 +49,40 @@ def test_proper_motion_agrees_with_astropy(ra, dec):
     assert table["ra"][0] == ra
 
 
+def test_rows_have_epochs_of_their_own_and_errors_grow():
+    table = stars(
+        [10.0, 20.0, 30.0], [0.0, 0.0, 60.0], pm_ra=[1000.0] * 3, pm_dec=[0.0] * 3, ra_err=[3.0, 3.0, 3.0],
+        dec_err=[1.0] * 3, pm_ra_err=[0.4, np.nan, 0.4], pm_dec_err=[0.0, 0.0, 0.0],
+    )  # fmt: skip
+    table["epoch"] = [2006.0, 2011.0, np.nan]
+    table["parallax"] = 700.0
+    moved = propagate(table, 2016.0)
+    offset = separation_arcsec(moved["ra"], moved["dec"], table["ra"], table["dec"])
+    assert offset == pytest.approx([10.0, 5.0, 0.0], abs=1e-6)  # the parallax moves nothing
+    assert moved["ra_err"] == pytest.approx([5.0, 3.0, 3.0])
+    assert moved["dec_err"] == pytest.approx([1.0, 1.0, 1.0])
+    assert moved["epoch"][:2].tolist() == [2016.0, 2016.0]
+    table["pm_ra"], table["pm_ra"].unit = np.radians(1.0 / 3600.0), u.rad / u.yr
+    assert separation_arcsec(*(propagate(table, 2016.0)[name] for name in ("ra", "dec")), table["ra"], table["dec"])[
+        0
+    ] == pytest.approx(10.0, abs=1e-6)
+    table["pm_ra"].unit = u.km / u.s
+    with pytest.raises(RefcatError, match="none of proper motion"):
+        propagate(table, 2016.0)
+
+
+def test_catalogues_without_proper_motions():
+    table = stars([10.0], [20.0])
+    table.remove_columns(["pm_ra", "pm_dec"])
+    assert propagate(table, 2050.0)["ra"][0] == 10.0
+    with pytest.raises(RefcatError, match="no column pm_ra, pm_dec"):
+        propagate(table, 2050.0, required=True)
+    strict = ShardedCatalogue(sharded(table), require_proper_motion=True)
+    assert len(strict(10.0, 20.0, 0.1, None)) == 1
+    with pytest.raises(RefcatError, match="proper motions are required"):
+        strict(10.0, 20.0, 0.1, 2050.0)
+
+
 def test_unknown_proper_motions_stay():
     moved = propagate(stars([10.0, 20.0], [0.0, 5.0], pm_ra=[np.nan, 1000.0], pm_dec=[0.0, 0.0]), 2017.0)
     assert separation_arcsec(moved["ra"], moved["dec"], [10.0, 20.0], [0.0, 5.0]) == pytest.approx([0.0, 1.0], abs=1e-9)
@@ -75,6 +110,48 @@ def test_a_circle_over_shards_with_holes_and_doubles():
     assert len(catalogue(180.0, 0.0, 1.0, 2020.0)) == 0
 
 
+def test_holes_are_named_and_the_rest_serves(caplog):
+    rng = np.random.default_rng(1)
+    table = stars(rng.uniform(9.0, 11.0, 2000), rng.uniform(-1.0, 1.0, 2000))
+    table["ra"][5] = np.nan
+    shards = sharded(table[np.isfinite(table["ra"])])
+    touched = set(circle_shards(10.0, 0.0, 0.7))
+    gone, absent = sorted(touched & set(shards))[:2]
+
+    def fail():
+        raise FileNotFoundError(f"{gone}.parquet")
+
+    del shards[absent]
+    catalogue = ShardedCatalogue({**shards, gone: fail})
+    found = catalogue(10.0, 0.0, 0.7, 2020.0)
+    inside = separation_arcsec(table["ra"], table["dec"], 10.0, 0.0) <= 0.7 * 3600.0
+    left = inside & ~np.isin(shard_ids(np.nan_to_num(table["ra"]), table["dec"]), [gone, absent])
+    assert set(found["id"]) == set(np.flatnonzero(left))
+    assert found.meta["unreadable_shards"] == [gone]
+    assert absent in found.meta["absent_shards"]
+    assert str(gone) in caplog.text
+    with pytest.raises(RefcatError, match=f"can be read: {gone}"):
+        ShardedCatalogue({gone: fail})(10.0, 0.0, 0.7, None)
+
+
+@pytest.mark.parametrize(("ra", "dec"), [(0.0, 0.0), (359.9999, 45.0), (120.0, 89.95), (7.0, -90.0)])
+def test_circles_over_ra_0_and_the_poles(ra, dec):
+    rng = np.random.default_rng(2)
+    angle, far = rng.uniform(0.0, 2.0 * np.pi, 3000), 2.0 * np.sqrt(rng.random(3000))
+    around = SkyCoord(ra * u.deg, dec * u.deg).directional_offset_by(angle * u.rad, far * u.deg)
+    table = stars(around.ra.deg, around.dec.deg)
+    found = ShardedCatalogue(sharded(table))(ra, dec, 1.0, None)
+    assert set(found["id"]) == set(np.flatnonzero(far <= 1.0))
+
+
+def test_shards_without_their_columns_are_refused():
+    table = stars([10.0], [20.0])
+    table.remove_column("dec")
+    (shard,) = shard_ids([10.0], [20.0])
+    with pytest.raises(RefcatError, match=f"shard {shard} of the reference catalogue has no column dec"):
+        ShardedCatalogue({int(shard): lambda: table})(10.0, 20.0, 0.1, None)
+
+
 def test_a_star_that_moves_into_the_circle_is_found():
     table = stars([10.0], [0.1 + 20.0 / 3600.0], pm_ra=[0.0], pm_dec=[-1000.0])
     catalogue = ShardedCatalogue(sharded(table))
@@ -96,6 +173,27 @@ def test_fluxes_by_filter():
     with pytest.raises(RefcatError, match="no filter 'z'"):
         filter_flux(table, "z")
     assert table["flux_r"].unit == u.nJy
+
+
+def test_filters_of_the_camera_map_to_those_of_the_catalogue():
+    table = stars([1.0], [2.0], filters=["g", "r", "G"])
+    assert reference_filter(table, "r") == "r"
+    assert reference_filter(table, "g-band", filter_map={"g-band": "g"}) == "g"
+    assert reference_filter(table, "r", filter_map={"g-band": "g"}) == "r"
+    assert reference_filter(table, "z", any_filter="G") == "G"
+    with pytest.raises(RefcatError, match="none of the filters i2, i; it has g, r, G"):
+        reference_filter(table, "i", filter_map={"i": "i2"})
+    with pytest.raises(ValueError, match="not both"):
+        reference_filter(table, "i", filter_map={"i": "i2"}, any_filter="G")
+
+
+def test_bright_and_faint_ends_are_trimmed():
+    flux = 10.0 ** (-0.4 * (np.array([14.0, 16.0, 18.0, 20.0, np.nan]) - 31.4))
+    table = stars(np.arange(5.0), np.zeros(5), filters=["r"], flux_r=flux)
+    assert trim_references(table, "r", min_magnitude=15.0)["id"].tolist() == [1, 2, 3, 4]
+    assert trim_references(table, "r", max_references=2)["id"].tolist() == [0, 1]
+    assert trim_references(table, "r", min_magnitude=15.0, max_references=2)["id"].tolist() == [1, 2]
+    assert len(trim_references(table, "r")) == 5
 
 
 def test_magnitudes_become_nanojansky():

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from lsst.images import Box
 
-from skyloom.kernels.pattern_match import Similarity, find_similarity, point_grid
+from skyloom.kernels.pattern_match import Similarity
 
 from .chance import log10_chance, search_volume
+from .matchers import MATCHERS, SearchLimits
 from .settings import AstrometrySettings
 from .stars import DetectedStars, ReferenceStars
 from .tangent import LocalPlane
@@ -21,7 +22,6 @@ __all__ = ["Alignment", "alignments", "first_alignment"]
 _STEPS = ((1, 1.0), (1, 3.0), (2, 1.0), (2, 3.0), (4, 1.0), (4, 3.0), (4, 10.0))
 """Of each search: detections, as a multiple of ``n_bright``; references a frame's area, as a multiple of those."""
 _MAX_REFERENCES = 20000
-_MAX_SEEDS = 60
 _PROMISING = -1.0
 _CERTAIN = -20.0
 
@@ -115,16 +115,14 @@ def _align(
         return log10_chance(count, len(detected), probability, n_parameters=4, volume=volume)
 
     enough = next((n for n in range(4, len(detected) + 1) if chance(n) < _CERTAIN), math.inf)
-    similarity = find_similarity(
-        detected.u,
-        detected.v,
-        point_grid(x, y, 2.0 * tolerance),
-        n_seed=_MAX_SEEDS,
+    limits = SearchLimits(
         max_shift=shift,
         scale_error=settings.scale_error,
         rotation_error=rotation,
         tolerance=tolerance,
-        min_baseline=0.15 * max(box.x.size, box.y.size),
+        width=box.x.size,
+        height=box.y.size,
         enough=float(enough),
     )
+    similarity = MATCHERS[settings.matcher](detected.u, detected.v, x, y, limits)
     return Alignment(similarity, detected, reference, chance(similarity.n_matched))

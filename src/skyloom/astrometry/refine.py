@@ -84,7 +84,7 @@ def refine(
         return None
     wide = min(max(2.0 * affine.tolerance, 1.0), settings.match_tolerance_px)
     affine = replace(affine, tolerance=wide)
-    return _converge(affine, detected, reference, max_order=settings.sip_order, settings=settings)
+    return _converge(affine, detected, reference, max_order=settings.max_order, settings=settings)
 
 
 def _first_map(alignment: Alignment, plane: LocalPlane, settings: AstrometrySettings) -> PlaneMap:

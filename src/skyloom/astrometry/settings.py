@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
-__all__ = ["AstrometrySettings"]
+__all__ = ["AstrometrySettings", "BlindSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,11 @@ class AstrometrySettings:
     """Largest relative error of the pixel scale of the guess."""
     rotation_error_deg: float = 2.0
     """Largest error of the orientation of the guess, degree; the parity of the guess is taken as true."""
+    matcher: Literal["pairs", "pessimistic", "optimistic"] = "pairs"
+    """How the first alignment is found: from pairs of stars, from pinwheels that must agree, or from triangles."""
+    fit: Literal["tan_sip", "affine"] = "tan_sip"
+    """Whether terms of distortion are fitted, or the camera's own distortion (that of the guess) is kept and only an
+    affine map is."""
     match_tolerance_px: float = 3.0
     """Matching distance before the distortion is known, pixel."""
     n_bright: int = 40
@@ -39,10 +45,39 @@ class AstrometrySettings:
     """Largest residual a coordinate, pixel."""
     max_rms_arcsec: float = math.inf
     """Largest residual a coordinate, arcsec."""
+    max_mean_offset_arcsec: float = math.inf
+    """Largest clipped mean of the distances of the matches, arcsec; 0.5 suits pixels of a few tenths of an arcsec."""
     max_chance: float = 1e-6
     """Largest probability that as many matches arise by chance anywhere within the errors of the guess."""
+
+    def __post_init__(self) -> None:
+        for name, known in (("matcher", ("pairs", "pessimistic", "optimistic")), ("fit", ("tan_sip", "affine"))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; there are {', '.join(known)}.")
+
+    @property
+    def max_order(self) -> int:
+        """Highest order of the polynomial that is fitted."""
+        return 1 if self.fit == "affine" else self.sip_order
 
     @property
     def search_margin_deg(self) -> float:
         """How far beyond the corners of the frame references are wanted, degree."""
         return self.pointing_error_deg + 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlindSettings:
+    """Settings of `solve_blind`: how far the guess may be off when nothing lies within its stated errors.
+
+    The frame may be turned by any angle, and mirrored.
+    """
+
+    pointing_error_deg: float = 1.0
+    """Largest distance of the true frame centre from that of the guess, degree."""
+    scale_error: float = 0.05
+    """Largest relative error of the pixel scale of the guess."""
+    n_bright: int = 30
+    """Number of brightest detections whose triangles are looked for; doubled once where that fails."""
+    max_references: int = 40000
+    """Most references that are searched, the brightest."""

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from astropy.stats import sigma_clip
 from lsst.images import Box
 from numpy.typing import NDArray
 
@@ -44,6 +45,12 @@ class Verdict:
     """What the solution changes in the guess."""
     stretch: float
     """Largest relative departure of the linear part from a rotation and a scale."""
+    mirrored: bool
+    """Whether the parity is not that of the guess."""
+    offset_mean_arcsec: float
+    offset_std_arcsec: float
+    offset_median_arcsec: float
+    """Distances of the matches: clipped mean and standard deviation (3 sigma, 3 times), and median of those fitted."""
     order: int
     reasons: tuple[str, ...] = ()
 
@@ -61,8 +68,12 @@ def judge(
     guess: LocalPlane,
     box: Box,
     settings: AstrometrySettings,
+    any_parity: bool = False,
 ) -> Verdict:
-    """Measure a solution, and compare it with what the settings ask for."""
+    """Measure a solution, and compare it with what the settings ask for.
+
+    ``any_parity`` says that mirrored maps were searched too, and lets them pass.
+    """
     x_ref, y_ref = solution.plane.from_sky(reference.ra, reference.dec)
     on_frame = _on_frame(solution, x_ref, y_ref, box)
     here, there = solution.detected[solution.fitted], solution.reference[solution.fitted]
@@ -71,23 +82,51 @@ def judge(
     freedom = max(2 * len(here) - 2 * n_terms(solution.order), 1)
     rms_px = math.sqrt(square / freedom)
     n_reference = int(on_frame.sum())
-    turned = _as_complex(solution.linear)
+    change, mirrored = _change(solution, guess)
+    turned = _as_complex(change)
+    mean, deviation, median = _offsets(solution, detected, x_ref, y_ref)
+    chance = _chance(solution, on_frame, detected, guess=guess, box=box, settings=settings)
+    if any_parity:
+        chance = min(0.0, chance + math.log10(2.0))
     verdict = Verdict(
         n_matches=len(here),
         n_detected=len(detected),
         n_reference=n_reference,
         matched_fraction=len(here) / max(min(len(detected), n_reference), 1),
-        log10_chance=_chance(solution, on_frame, detected, guess=guess, box=box, settings=settings),
+        log10_chance=chance,
         rms_px=rms_px,
         rms_arcsec=rms_px * solution.plane.scale_arcsec,
         spread=_spread(detected.u[here] / box.x.size, detected.v[here] / box.y.size),
         shift_arcsec=float(np.hypot(*guess.from_sky(*_centre(solution)))) * guess.scale_arcsec,
         scale_factor=abs(turned),
         rotation_deg=math.degrees(math.atan2(turned.imag, turned.real)),
-        stretch=_stretch(solution.linear, turned),
+        stretch=_stretch(change, turned),
+        mirrored=mirrored,
+        offset_mean_arcsec=mean,
+        offset_std_arcsec=deviation,
+        offset_median_arcsec=median,
         order=solution.order,
     )
-    return replace(verdict, reasons=tuple(_reasons(verdict, solution, box, settings)))
+    reasons = _reasons(verdict, solution, box, settings)
+    if mirrored and not any_parity:
+        reasons.append("mirrored")
+    return replace(verdict, reasons=tuple(reasons))
+
+
+def _change(solution: PlaneMap, guess: LocalPlane) -> tuple[Floats, bool]:
+    """What the solution does to the linear part of the guess, after a mirroring in y; and whether there is one."""
+    there = guess.moved(*(float(value) for value in guess.from_sky(*_centre(solution))))
+    change = np.linalg.inv(there.cd) @ solution.plane.cd @ solution.linear
+    mirrored = bool(np.linalg.det(change) < 0.0)
+    return (change @ np.diag([1.0, -1.0]) if mirrored else change), mirrored
+
+
+def _offsets(solution: PlaneMap, detected: DetectedStars, x_ref: Floats, y_ref: Floats) -> tuple[float, float, float]:
+    """Clipped mean and standard deviation of the distances of all matches, and median of those fitted, arcsec."""
+    x, y = solution.apply(detected.u[solution.detected], detected.v[solution.detected])
+    distance = np.hypot(x - x_ref[solution.reference], y - y_ref[solution.reference]) * solution.plane.scale_arcsec
+    kept = sigma_clip(distance, sigma=3.0, maxiters=3, masked=False)
+    return float(np.mean(kept)), float(np.std(kept)), float(np.median(distance[solution.fitted]))
 
 
 def _centre(solution: PlaneMap) -> tuple[Floats, Floats]:
@@ -172,6 +211,10 @@ def _reasons(verdict: Verdict, solution: PlaneMap, box: Box, settings: Astrometr
         (
             verdict.rms_arcsec > settings.max_rms_arcsec,
             f"rms {verdict.rms_arcsec:.3f} arcsec > {settings.max_rms_arcsec} arcsec",
+        ),
+        (
+            verdict.offset_mean_arcsec > settings.max_mean_offset_arcsec,
+            f"mean distance {verdict.offset_mean_arcsec:.3f} arcsec > {settings.max_mean_offset_arcsec} arcsec",
         ),
         (verdict.spread < settings.min_spread, f"spread of matches {verdict.spread:.2f} < {settings.min_spread}"),
         (verdict.shift_arcsec > pointing, f"shift {verdict.shift_arcsec:.0f} arcsec > {pointing:.0f} arcsec"),

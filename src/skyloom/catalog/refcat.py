@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -12,10 +13,13 @@ from numpy.typing import NDArray
 
 from skyloom.errors import RefcatError
 
-from .htm import circle_shards, unit_vectors
+from .columns import float_column
+from .htm import circle_shards
 from .matching import separation_arcsec
+from .proper_motion import propagate
 
 __all__ = [
+    "ERROR_COLUMNS",
     "POSITION_COLUMNS",
     "ShardedCatalogue",
     "filter_flux",
@@ -40,6 +44,15 @@ POSITION_COLUMNS: dict[str, tuple[str, u.UnitBase | None, str]] = {
 }
 """Name of a column: its type, unit and meaning.  Each filter adds `flux_<name>` and `flux_<name>_err` in nJy (AB)."""
 
+ERROR_COLUMNS: dict[str, tuple[str, u.UnitBase | None, str]] = {
+    "pm_ra_err": ("f4", u.mas / u.yr, "Error of pm_ra."),
+    "pm_dec_err": ("f4", u.mas / u.yr, "Error of pm_dec."),
+}
+"""Columns that a table has only where the catalogue gives them."""
+
+_NEEDED = ("id", "ra", "dec")
+_LOG = logging.getLogger(__name__)
+
 _MARGIN_DEG = 0.02
 """Widening of a circle when shards are chosen, for stars that have moved since the catalogue's epoch."""
 
@@ -56,7 +69,8 @@ def reference_table(columns: Mapping[str, NDArray[np.generic]], *, filters: Iter
     """
     n = len(columns["ra"])
     table = Table()
-    for name, (dtype, unit, text) in POSITION_COLUMNS.items():
+    given = {name: entry for name, entry in ERROR_COLUMNS.items() if name in columns}
+    for name, (dtype, unit, text) in (POSITION_COLUMNS | given).items():
         values = columns[name] if name in columns else np.full(n, np.nan)
         table[name] = np.asarray(values).astype(dtype)
         table[name].unit, table[name].description = unit, text
@@ -92,32 +106,6 @@ def filter_flux(table: Table, name: str | None) -> Floats:
     return np.asarray(table[f"flux_{chosen}"], np.float64)
 
 
-def propagate(table: Table, epoch_year: float) -> Table:
-    """The table with the stars where they stand at an epoch (Julian year), as a copy.
-
-    A star moves uniformly along a straight line in space, its radial velocity taken as 0 (The Hipparcos and Tycho
-    Catalogues, ESA SP-1200, vol. 1, section 1.5.5).  No parallax is applied: the position stays that seen from the
-    barycentre, within one parallax of what the Earth sees.  Unknown proper motions are 0.
-    """
-    moved = table.copy()
-    years = epoch_year - np.asarray(table["epoch"], np.float64)
-    along_ra, along_dec = (_known(table[name]) * years for name in ("pm_ra", "pm_dec"))
-    ra, dec = np.radians(np.asarray(table["ra"], float)), np.radians(np.asarray(table["dec"], float))
-    east = np.stack([-np.sin(ra), np.cos(ra), np.zeros_like(ra)], axis=-1)
-    north = np.stack([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)], axis=-1)
-    radians = np.radians(np.stack([along_ra, along_dec], axis=-1) / 3.6e6)
-    point = unit_vectors(table["ra"], table["dec"]) + radians[:, :1] * east + radians[:, 1:] * north
-    moved["ra"][:] = np.degrees(np.arctan2(point[:, 1], point[:, 0])) % 360.0
-    moved["dec"][:] = np.degrees(np.arctan2(point[:, 2], np.hypot(point[:, 0], point[:, 1])))
-    moved["epoch"][:] = epoch_year
-    return moved
-
-
-def _known(column: NDArray[np.float64]) -> Floats:
-    """The values, with 0 for NaN."""
-    return np.nan_to_num(np.asarray(column, np.float64), nan=0.0)
-
-
 def select_circle(table: Table, ra_deg: float, dec_deg: float, radius_deg: float) -> Table:
     """The rows within a circle on the sky, the edge included."""
     distance = separation_arcsec(table["ra"], table["dec"], ra_deg, dec_deg)
@@ -133,6 +121,8 @@ class ShardedCatalogue:
 
     shards: Mapping[int, Callable[[], Table]]
     """Id of a shard: what reads it.  Shards that are not there hold no stars."""
+    require_proper_motion: bool = False
+    """Whether stars whose catalogue has no proper motions are refused when an epoch is asked for."""
     cache: dict[int, Table] = field(default_factory=dict, repr=False)
 
     def __call__(self, ra_deg: float, dec_deg: float, radius_deg: float, epoch_year: float | None) -> Table:
@@ -148,26 +138,54 @@ class ShardedCatalogue:
         Returns
         -------
         table
-            Without rows, and without fluxes, where the catalogue holds no shard of the circle at all.
+            Without rows, and without fluxes, where the catalogue holds no shard of the circle at all.  Its metadata
+            name holes: `absent_shards`, of which the catalogue has nothing (the sky may be empty there), and
+            `unreadable_shards`, whose files are gone.
 
         Raises
         ------
         RefcatError
-            If two shards disagree about their columns.
+            If two shards disagree about their columns, one lacks a column, or all of the circle are unreadable.
         """
-        wanted = [n for n in circle_shards(ra_deg, dec_deg, radius_deg + _MARGIN_DEG) if n in self.shards]
+        touched = circle_shards(ra_deg, dec_deg, radius_deg + _MARGIN_DEG)
+        wanted = [n for n in touched if n in self.shards]
         if not wanted:
-            return reference_table({name: np.zeros(0) for name in POSITION_COLUMNS})
-        table = _join([self._shard(n) for n in wanted])
+            table = reference_table({name: np.zeros(0) for name in POSITION_COLUMNS})
+            table.meta |= {"absent_shards": touched, "unreadable_shards": []}
+            return table
+        read = {n: shard for n in wanted if (shard := self._shard(n)) is not None}
+        unreadable = [n for n in wanted if n not in read]
+        if not read:
+            raise RefcatError(
+                f"no shard of the reference catalogue around RA {ra_deg:.4f}, Dec {dec_deg:+.4f} deg can be read: "
+                f"{', '.join(map(str, unreadable))}.",
+                cure="Import the catalogue anew with --replace.",
+            )
+        table = _join(list(read.values()))
         table = table[np.unique(np.asarray(table["id"]), return_index=True)[1]]
+        table = table[np.isfinite(float_column(table, "ra")) & np.isfinite(float_column(table, "dec"))]
         if epoch_year is not None:
-            table = propagate(table, epoch_year)
-        return select_circle(table, ra_deg, dec_deg, radius_deg)
+            table = propagate(table, epoch_year, required=self.require_proper_motion)
+        table = select_circle(table, ra_deg, dec_deg, radius_deg)
+        table.meta |= {"absent_shards": [n for n in touched if n not in self.shards], "unreadable_shards": unreadable}
+        return table
 
-    def _shard(self, shard: int) -> Table:
-        """A shard, read once."""
+    def _shard(self, shard: int) -> Table | None:
+        """A shard, read once; None where its file is gone."""
         if shard not in self.cache:
-            self.cache[shard] = self.shards[shard]()
+            try:
+                table = self.shards[shard]()
+            except OSError as error:
+                _LOG.warning("Shard %d of the reference catalogue cannot be read: %s", shard, error)
+                return None
+            lacking = [name for name in _NEEDED if name not in table.colnames]
+            if lacking:
+                raise RefcatError(
+                    f"shard {shard} of the reference catalogue has no column {', '.join(lacking)}.",
+                    cure="Import the catalogue anew with --replace.",
+                    keyword=lacking[0],
+                )
+            self.cache[shard] = table
         return self.cache[shard]
 
 

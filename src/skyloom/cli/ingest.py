@@ -25,9 +25,21 @@ _TRANSFERS = ("direct", "copy", "symlink", "hardlink", "relsymlink", "move")
     show_default=True,
     help="What happens to raw files: direct leaves them where they are.",
 )
+@click.option(
+    "--center",
+    nargs=2,
+    metavar="RA DEC",
+    help="Pointing of frames whose headers have none: degrees, or sexagesimal hours and degrees.",
+)
 @click.option("--masks", type=click.Path(exists=True, file_okay=False), help="Folder with the survey's own masks.")
 def command(
-    repo: str, paths: tuple[str, ...], instrument: str | None, jobs: int, transfer: str, masks: str | None
+    repo: str,
+    paths: tuple[str, ...],
+    instrument: str | None,
+    jobs: int,
+    transfer: str,
+    center: tuple[str, str] | None,
+    masks: str | None,
 ) -> None:
     """Bring the frames in PATHS (files, or folders with all below them) into REPO, and define their visits.
 
@@ -54,10 +66,34 @@ def command(
         if masks is not None and not camera.post_isr:
             raise click.UsageError("--masks is for frames that come without instrument signature.")
         folder = None if masks is None else Path(masks)
-        result = ingest(butler, camera, files, masks=folder, transfer=transfer, workers=jobs, advance=advance)
+        result = ingest(
+            butler,
+            camera,
+            files,
+            masks=folder,
+            transfer=transfer,
+            workers=jobs,
+            advance=advance,
+            center=None if center is None else _position(*center),
+        )
     _report(result)
     if not result.succeeded:
         sys.exit(1)
+
+
+def _position(ra: str, dec: str) -> tuple[float, float]:
+    """A position in degrees, as the user wrote it."""
+    from astropy.units import UnitsError
+
+    from skyloom.instruments.quantities import parse_angle
+
+    try:
+        ra_deg, dec_deg = parse_angle(ra, None, hours=True), parse_angle(dec, None)
+    except (ValueError, UnitsError) as error:
+        raise click.BadParameter(f"no position: {ra} {dec}.", param_hint="--center") from error
+    if not (-360.0 <= ra_deg <= 360.0 and -90.0 <= dec_deg <= 90.0):
+        raise click.BadParameter(f"outside the sky: {ra} {dec}.", param_hint="--center")
+    return ra_deg % 360.0, dec_deg
 
 
 def _report(result: IngestResult) -> None:

@@ -25,6 +25,7 @@ from skyloom.images.raw import RawExposure
 from .description import CameraDescription, DetectorDescription, FilterDescription
 from .expressions import is_true
 from .geometry import camera_frames, make_detector, pointing_wcs, raw_shape
+from .given_pointing import given_pointing
 from .header import ON_SKY, HeaderReader
 from .separate import AmplifierImages, join_amplifiers
 from .translator import DescribedTranslator, make_translator
@@ -349,10 +350,10 @@ class Camera:
         """The first guess of a frame's projection; None for frames that do not show the sky."""
         if info.observation_type not in ON_SKY:
             return None
-        if self.description.guess == "header":
+        if self.description.guess == "header" and not (given_pointing(header) and "CTYPE1" not in header):
             return self._header_projection(header, file, detector)
         pointing = self.reader(header, file).pointing()
-        assert pointing is not None  # a description with this guess names ra and dec
+        assert pointing is not None  # a description with this guess names ra and dec, or they are given
         rotation = self.reader(header, file).rotator()
         return self.projection(
             detector.id, ra=pointing[0], dec=pointing[1], rotation_deg=rotation, visit=detector.visit

@@ -13,6 +13,7 @@ from skyloom.errors import BadFrameError
 
 from .description import CameraDescription, FilterDescription, Source
 from .expressions import Expression, MissingKeywordError
+from .given_pointing import given_pointing
 from .quantities import OBSERVATION_TYPES, in_base_units, parse_angle, parse_date
 
 __all__ = ["ON_SKY", "HeaderReader"]
@@ -120,18 +121,32 @@ class HeaderReader:
         return name
 
     def pointing(self) -> tuple[float, float] | None:
-        """Boresight (ra, dec) in degrees; None off the sky, or where only the header's WCS tells it."""
+        """Boresight (ra, dec) in degrees; None off the sky, or where only the header's WCS tells it.
+
+        Where the header has none, that which was given at ingest.
+        """
         header = self._camera.header
-        if self.observation_type() not in ON_SKY or header.ra is None or header.dec is None:
+        given = given_pointing(self._header)
+        if self.observation_type() not in ON_SKY:
             return None
+        if header.ra is None or header.dec is None:
+            return given
+        if given is not None and self._optional("ra", lambda: self._angle("ra", hours=True)) is None:
+            return given
+        if given is not None and self._optional("dec", lambda: self._angle("dec")) is None:
+            return given
         ra, dec = self._angle("ra", hours=True), self._angle("dec")
         if not -90 <= dec <= 90:
             self._bad("dec", dec, "outside -90 to 90 degrees")
         return ra % 360.0, dec
 
     def rotator(self) -> float:
-        """Rotator angle in degrees; 0 without a rotator."""
-        return 0.0 if self._camera.header.rotator is None else self._angle("rotator")
+        """Rotator angle in degrees; 0 without a rotator, or where the header of a frame lacks pointing and rotator."""
+        if self._camera.header.rotator is None:
+            return 0.0
+        if given_pointing(self._header) is not None:
+            return self._optional("rotator", lambda: self._angle("rotator")) or 0.0
+        return self._angle("rotator")
 
     def position_angle(self) -> float:
         """Angle of the mosaic's +y on the sky, degrees east of north, 0 to 360."""

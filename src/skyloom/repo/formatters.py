@@ -11,6 +11,8 @@ from lsst.images.fits import FitsCompressionOptions
 from lsst.images.formatters import GenericFormatter
 from lsst.resources import ResourcePath
 
+from skyloom.instruments.given_pointing import with_pointing
+
 from .detector_hdus import Hdu
 from .frame_files import SUFFIXES, find_image, merged_header, open_frame
 from .raw_files import hdu_of, read_raw
@@ -119,6 +121,8 @@ class RawExposureFormatter(FormatterV2):
     can_read_from_local_file: ClassVar[bool] = True
     hdu: ClassVar[Hdu] = None
     """What is read where the URI has no fragment."""
+    center: ClassVar[tuple[float, float] | None] = None
+    """Boresight (ra, dec), degree, that was given for a frame whose header has none."""
 
     @override
     def read_from_local_file(self, path: str, component: str | None = None, expected_size: int = -1) -> Any:
@@ -126,6 +130,6 @@ class RawExposureFormatter(FormatterV2):
         first = hdu[0] if isinstance(hdu, tuple) else hdu
         if component == "header":
             with open_frame(Path(path)) as hdus:
-                return merged_header(hdus, find_image(hdus, Path(path), first))
+                return with_pointing(merged_header(hdus, find_image(hdus, Path(path), first)), self.center)
         uri = self.file_descriptor.location.uri
-        return read_raw(Path(path), hdu, uri.ospath if uri.isLocal else str(uri))
+        return read_raw(Path(path), hdu, uri.ospath if uri.isLocal else str(uri), self.center)

@@ -15,6 +15,8 @@ from astropy.io import fits
 from skyloom.errors import BadFrameError
 from skyloom.images.projection import corner_polygon
 from skyloom.instruments import Camera
+from skyloom.instruments.given_pointing import with_pointing
+from skyloom.instruments.header import ON_SKY
 from skyloom.instruments.separate import AmplifierImages, join_amplifiers
 
 from .detector_hdus import DetectorImage, Hdu, find_detectors, one_error_a_cause
@@ -37,6 +39,8 @@ class Frame:
     """ra [4], dec [4] in degrees of the detector's corners, by the first guess; None off the sky."""
     corrected: bool = False
     """Whether it comes without instrument signature."""
+    center: tuple[float, float] | None = None
+    """Boresight (ra, dec), degree, that was given because the header has none."""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -53,16 +57,24 @@ class Rejection:
 
 
 def describe_files(
-    camera: Camera, paths: Iterable[Path], *, workers: int = 1, advance: Callable[[], object] = lambda: None
+    camera: Camera,
+    paths: Iterable[Path],
+    *,
+    workers: int = 1,
+    advance: Callable[[], object] = lambda: None,
+    center: tuple[float, float] | None = None,
 ) -> Iterator[Frame | Rejection]:
-    """The frames of all files, in the order of the files; ``advance`` is called once a file."""
+    """The frames of all files, in the order of the files; ``advance`` is called once a file.
+
+    Frames whose headers have no pointing get ``center``, (ra, dec) in degrees.
+    """
     with ThreadPoolExecutor(max_workers=max(workers, 1)) as pool:
-        for found in pool.map(lambda path: _describe_file(camera, path), paths):
+        for found in pool.map(lambda path: _describe_file(camera, path, center), paths):
             advance()
             yield from found
 
 
-def _describe_file(camera: Camera, path: Path) -> list[Frame | Rejection]:
+def _describe_file(camera: Camera, path: Path, center: tuple[float, float] | None) -> list[Frame | Rejection]:
     """The frames of a file; an image that cannot be used does not touch the others."""
     try:
         with open_frame(path) as hdus:
@@ -70,7 +82,7 @@ def _describe_file(camera: Camera, path: Path) -> list[Frame | Rejection]:
             frames, errors = [], list(found.errors)
             for image in found.images:
                 try:
-                    frames.append(describe_frame(camera, hdus, path, image))
+                    frames.append(describe_frame(camera, hdus, path, image, center))
                 except BadFrameError as error:
                     errors.append((_first_hdu(image), error))
             missing = _missing_images(hdus, path) if len(found.images) > 1 else []
@@ -103,8 +115,16 @@ def _missing_images(hdus: fits.HDUList, path: Path) -> list[BadFrameError]:
     ]
 
 
-def describe_frame(camera: Camera, hdus: fits.HDUList, path: Path, place: DetectorImage) -> Frame:
+def describe_frame(
+    camera: Camera,
+    hdus: fits.HDUList,
+    path: Path,
+    place: DetectorImage,
+    center: tuple[float, float] | None = None,
+) -> Frame:
     """What the header of one frame says, its shape and its completeness checked.
+
+    ``center`` is the boresight (ra, dec), degree, that it gets if its header has none.
 
     Raises
     ------
@@ -114,11 +134,13 @@ def describe_frame(camera: Camera, hdus: fits.HDUList, path: Path, place: Detect
     parts = place.hdu if isinstance(place.hdu, tuple) else (place.hdu,)
     images = [find_image(hdus, path, part) for part in parts]
     header = merged_header(hdus, images[0])
+    center = center if _lacks_pointing(camera, header, path) else None
+    header = with_pointing(header, center)
     info = camera.translate(header, str(path))
     _check_no_master(camera, header, path)
     corrected = camera.is_corrected(header, str(path))
     if isinstance(place.hdu, tuple):
-        header = _join(camera, hdus, path, place, images)
+        header = with_pointing(_join(camera, hdus, path, place, images), center)
     else:
         _check_shape(camera, place.detector, image_shape(images[0]), path, corrected=corrected)
     for image in images:
@@ -127,7 +149,20 @@ def describe_frame(camera: Camera, hdus: fits.HDUList, path: Path, place: Detect
     projection = camera.guess_projection(header, str(path), box, info)
     corners = None if projection is None else corner_polygon(projection, box.bbox)
     assert info.exposure_id is not None  # camera.translate raises without one
-    return Frame(path, place.hdu, info.exposure_id, place.detector, info, corners, corrected)
+    return Frame(path, place.hdu, info.exposure_id, place.detector, info, corners, corrected, center)
+
+
+def _lacks_pointing(camera: Camera, header: fits.Header, path: Path) -> bool:
+    """Whether a frame of the sky does not tell where it points."""
+    reader = camera.reader(header, str(path))
+    if reader.observation_type() not in ON_SKY:
+        return False
+    if camera.description.guess == "header":
+        return "CTYPE1" not in header
+    try:
+        return reader.pointing() is None
+    except BadFrameError:
+        return True
 
 
 def _check_no_master(camera: Camera, header: fits.Header, path: Path) -> None:

@@ -24,6 +24,7 @@ def ingest(
     transfer: str = "direct",
     workers: int = 1,
     advance: Callable[[], object] = lambda: None,
+    center: tuple[float, float] | None = None,
 ) -> IngestResult:
     """Ingest raw frames as ``raw``, and frames without instrument signature as ``post_isr``.
 
@@ -46,8 +47,11 @@ def ingest(
         Files read at a time.
     advance
         Called once a file.
+    center
+        Boresight (ra, dec), degree, of the frames whose headers have none; the camera's description gives the rest
+        of their first projection.
     """
-    frames, rejected = sort_frames(camera, paths, workers=workers, advance=advance)
+    frames, rejected = sort_frames(camera, paths, workers=workers, advance=advance, center=center)
     raw = ingest_raw_frames(butler, camera, [one for one in frames if not one.corrected], transfer=transfer)
     corrected = ingest_corrected_frames(
         butler, camera, [one for one in frames if one.corrected], masks=masks, workers=workers

@@ -48,12 +48,17 @@ class IngestResult:
 
 
 def sort_frames(
-    camera: Camera, paths: Iterable[Path], *, workers: int, advance: Callable[[], object]
+    camera: Camera,
+    paths: Iterable[Path],
+    *,
+    workers: int,
+    advance: Callable[[], object],
+    center: tuple[float, float] | None = None,
 ) -> tuple[list[Frame], list[Rejection]]:
-    """Frames that can be used, and files that cannot."""
+    """Frames that can be used, and files that cannot; ``center`` is the pointing of frames that tell none."""
     frames: list[Frame] = []
     rejected: list[Rejection] = []
-    for found in describe_files(camera, paths, workers=workers, advance=advance):
+    for found in describe_files(camera, paths, workers=workers, advance=advance, center=center):
         if isinstance(found, Frame):
             frames.append(found)
         else:
@@ -186,4 +191,4 @@ def _dataset(butler: Butler, camera: Camera, frame: Frame, path: ResourcePath, *
     )
     if frame.hdu is not None and not within:
         path = path.replace(fragment=fragment_of(frame.hdu))
-    return FileDataset(path=path, refs=[ref], formatter=formatter_of(frame.hdu if within else None))
+    return FileDataset(path=path, refs=[ref], formatter=formatter_of(frame.hdu if within else None, frame.center))

@@ -12,6 +12,7 @@ from skyloom.errors import BadFrameError
 from skyloom.images.exposure import Exposure
 from skyloom.images.mask_planes import bitmask
 from skyloom.instruments import Camera
+from skyloom.instruments.given_pointing import with_pointing
 from skyloom.instruments.processed import CorrectedDescription
 from skyloom.isr import InterpolationSettings
 from skyloom.isr.interpolation import interpolate_unusable
@@ -102,6 +103,7 @@ def read_post_isr(camera: Camera, frame: Frame, masks: Path | None = None) -> Ex
             "a corrected frame in parts, an amplifier each.", file=file, cure="Leave it out, or put it together."
         )
     counts, header = read_pixels(frame.path, frame.hdu)
+    header = with_pointing(header, frame.center)
     detector = camera.detector(frame.detector, frame.exposure, header=header, file=file)
     counts = trimmed(counts, detector)
     soft_bias = camera.reader(header, file).soft_bias()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from skyloom.images.raw import RawExposure
+from skyloom.instruments.given_pointing import with_pointing
 from skyloom.instruments.separate import AmplifierImages
 
 from .detector_hdus import Hdu
@@ -33,7 +34,7 @@ def hdu_of(fragment: str) -> Hdu:
     return int(name) if name.isdecimal() else name
 
 
-def read_raw(path: Path, hdu: Hdu, file: str) -> RawExposure:
+def read_raw(path: Path, hdu: Hdu, file: str, center: tuple[float, float] | None = None) -> RawExposure:
     """A raw frame, or the images of its amplifiers, which its camera puts together.
 
     Parameters
@@ -44,6 +45,8 @@ def read_raw(path: Path, hdu: Hdu, file: str) -> RawExposure:
         HDU or HDUs.
     file
         Name of the file for messages.
+    center
+        Boresight (ra, dec), degree, of a frame whose header has none.
 
     Raises
     ------
@@ -52,8 +55,10 @@ def read_raw(path: Path, hdu: Hdu, file: str) -> RawExposure:
     """
     if not isinstance(hdu, tuple):
         pixels, header = read_pixels(path, hdu)
-        return RawExposure(image=pixels, header=header, file=file)
-    parts = [(header, pixels) for pixels, header in (read_pixels(path, number) for number in hdu)]
+        return RawExposure(image=pixels, header=with_pointing(header, center), file=file)
+    parts = [
+        (with_pointing(header, center), pixels) for pixels, header in (read_pixels(path, number) for number in hdu)
+    ]
     images = [pixels for _, pixels in parts]
     beside = np.hstack(images) if len({len(image) for image in images}) == 1 else images[0]
     return AmplifierImages(image=beside, header=parts[0][0], file=file, parts=parts)

@@ -239,7 +239,7 @@ def _convert(
     values["id"] = (
         np.arange(first_row + 1, first_row + n + 1) if columns.id is None else _identifiers(chunk[columns.id])
     )
-    for quantity in ("pm_ra", "pm_dec", "parallax", "ra_err", "dec_err"):
+    for quantity in ("pm_ra", "pm_dec", "pm_ra_err", "pm_dec_err", "parallax", "ra_err", "dec_err"):
         column = getattr(columns, quantity)
         if column is not None:
             values[quantity] = _plausible(chunk[column])

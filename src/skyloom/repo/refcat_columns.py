@@ -22,6 +22,8 @@ _POSITIONS: dict[str, tuple[str, ...]] = {
     "epoch": ("ref_epoch", "epoch", "epochmean"),
     "pm_ra": ("pm_ra", "pmra"),
     "pm_dec": ("pm_dec", "pmdec", "pmde"),
+    "pm_ra_err": ("pm_ra_err", "pm_ra_error", "pmra_error", "e_pmra"),
+    "pm_dec_err": ("pm_dec_err", "pm_dec_error", "pmdec_error", "e_pmdec", "e_pmde"),
     "parallax": ("parallax", "plx"),
     "ra_err": ("ra_error", "ra_err", "e_ra_icrs"),
     "dec_err": ("dec_error", "dec_err", "e_de_icrs"),
@@ -53,6 +55,8 @@ class RefcatColumns:
     epoch: str | None = None
     pm_ra: str | None = None
     pm_dec: str | None = None
+    pm_ra_err: str | None = None
+    pm_dec_err: str | None = None
     parallax: str | None = None
     ra_err: str | None = None
     dec_err: str | None = None
@@ -73,7 +77,8 @@ class RefcatColumns:
         """The columns to be read."""
         single = (self.ra, self.dec, self.id, self.epoch, self.pm_ra, self.pm_dec, self.parallax)
         groups = (self.magnitudes, self.magnitude_errors, self.fluxes, self.flux_errors)
-        names = [*single, self.ra_err, self.dec_err, *(name for group in groups for name in group.values())]
+        errors = (self.pm_ra_err, self.pm_dec_err, self.ra_err, self.dec_err)
+        names = [*single, *errors, *(name for group in groups for name in group.values())]
         return list(dict.fromkeys(name for name in names if name is not None))
 
     @classmethod

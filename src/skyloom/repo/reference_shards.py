@@ -9,6 +9,7 @@ from typing import Any
 from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType
 from lsst.sphgeom import LonLat
 
+from skyloom.astrometry import BlindSettings
 from skyloom.catalog.htm import circle_shards
 from skyloom.instruments import Camera
 
@@ -42,6 +43,10 @@ def find_reference_shards(
     )
 
 
+_BLIND_DEG = BlindSettings().pointing_error_deg + 0.1
+"""How far around a frame its stars are sought where its pointing proves wrong."""
+
+
 @lru_cache(maxsize=16)
 def _shards_of_visit(
     registry: Any, dataset_type: DatasetType, instrument: str, visit: int, collections: tuple[str, ...]
@@ -62,7 +67,7 @@ def _shards_of_visit(
 
 def _circle(butler: Butler, camera: Camera, visit: int) -> tuple[float, float, float]:
     """Centre and radius, degrees, of the circle that holds the visit's frames wherever they really are."""
-    padding = padding_deg(camera)
+    padding = max(padding_deg(camera), _BLIND_DEG)
     (exposure,) = butler.query_dimension_records("exposure", instrument=camera.name, exposure=visit)
     if exposure.tracking_ra is not None and exposure.tracking_dec is not None:
         return float(exposure.tracking_ra), float(exposure.tracking_dec), mosaic_radius_deg(camera) + padding
