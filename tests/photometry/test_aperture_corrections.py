@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from astropy.table import Table
 from lsst.images import Box
+from lsst.images.fields import ChebyshevField
 
 from skyloom.errors import PhotometryError
 from skyloom.photometry import (
     ApertureCorrectionSettings,
     aperture_corrections,
     apply_aperture_corrections,
+    fit_growth_curve,
+    flag_correction_stars,
     reference_aperture,
 )
 
@@ -96,3 +99,131 @@ def test_applied_once_to_flux_and_error() -> None:
     np.testing.assert_allclose(table["psf_flux_err"] / before["psf_flux_err"], expected)
     with pytest.raises(ValueError, match="corrected already"):
         apply_aperture_corrections(table, {"psf_flux": field})
+
+
+def with_more_fluxes(table: Table) -> Table:
+    """The table with a Gaussian flux that varies as the PSF flux, and a top-hat flux that does not."""
+    for name, ratio in (("gaussian_flux", 0.9 * factor(table["x"], table["y"])), ("tophat_flux", np.full(100, 0.97))):
+        table[name] = table["aperture_flux_12_0"] / ratio
+        table[f"{name}_err"] = 0.01 * table[name]
+        table[f"flag_{name}"] = np.zeros(100, dtype=bool)
+    return table
+
+
+def test_every_flux_of_the_table_is_corrected_and_top_hats_by_a_constant() -> None:
+    table = with_more_fluxes(stars())
+    found = aperture_corrections(table, np.ones(100, dtype=bool), BOX, 1.7)
+    assert set(found) == {"psf_flux", "gaussian_flux", "tophat_flux"}
+    assert found["tophat_flux"].field.is_constant
+    assert found["tophat_flux"].field(x=3.0, y=4.0) == pytest.approx(0.97)
+    x, y = np.array([50.0, 1950.0]), np.array([50.0, 950.0])
+    np.testing.assert_allclose(found["gaussian_flux"].field(x=x, y=y), 0.9 * factor(x, y), atol=0.003)
+    smaller = ApertureCorrectionSettings(fluxes=("aperture_flux_6_0",))
+    assert set(aperture_corrections(table, np.ones(100, dtype=bool), BOX, 1.7, smaller)) == {"aperture_flux_6_0"}
+
+
+def test_flux_that_may_fail_is_left_out_and_flagged() -> None:
+    table = with_more_fluxes(stars())
+    table["flag_gaussian_flux"][1:] = True
+    found = aperture_corrections(table, np.ones(100, dtype=bool), BOX, 1.7)
+    assert set(found) == {"psf_flux", "tophat_flux"}
+    before = np.array(table["gaussian_flux"])
+    fields = {name: correction.field for name, correction in found.items()}
+    apply_aperture_corrections(table, fields, expected=("psf_flux", "gaussian_flux", "kron_flux"))
+    assert np.all(table["flag_gaussian_flux_aperture_correction"])
+    assert not np.any(table["flag_psf_flux_aperture_correction"])
+    assert "flag_kron_flux_aperture_correction" not in table.colnames
+    np.testing.assert_array_equal(table["gaussian_flux"], before)
+    strict = ApertureCorrectionSettings(allow_failure=())
+    with pytest.raises(PhotometryError, match="gaussian_flux") as caught:
+        aperture_corrections(table, np.ones(100, dtype=bool), BOX, 1.7, strict)
+    assert caught.value.metadata == {"flux": "gaussian_flux", "n_stars": 1, "n_candidates": 100, "n_min": 2}
+
+
+def test_factor_that_cannot_be_is_flagged() -> None:
+    table = stars()
+    table["x"][0], table["x"][1] = np.nan, 1999.0
+    apply_aperture_corrections(table, {"psf_flux": ChebyshevField(BOX, np.array([[0.5, -0.6]]))})
+    bad = np.asarray(table["flag_psf_flux_aperture_correction"])
+    assert bad[:2].all()
+    np.testing.assert_array_equal(np.asarray(table["flag_psf_flux"]), bad)
+    assert np.isnan(table["psf_flux"][bad]).all()
+    assert np.isfinite(table["psf_flux"][~bad]).all()
+    assert (table["psf_flux"][~bad] > 0).all()
+
+
+def test_stars_that_made_it_are_told() -> None:
+    table = stars()
+    table["aperture_flux_12_0"][::10] *= 1.5
+    found = aperture_corrections(table, np.ones(100, dtype=bool), BOX, 1.7)
+    flag_correction_stars(table, found)
+    used = np.asarray(table["calib_psf_flux_aperture_correction_used"])
+    assert used.sum() == found["psf_flux"].n_stars == 90
+
+
+def test_field_is_no_wavier_than_the_stars_say() -> None:
+    table = stars()
+    table["psf_flux"] = table["aperture_flux_12_0"] * (1 + 0.003 * np.random.default_rng(3).normal(size=100)) / 1.02
+    field = aperture_corrections(table, np.ones(100, dtype=bool), BOX, 1.7)["psf_flux"].field
+    assert field.is_constant
+    assert field(x=3.0, y=3.0) == pytest.approx(1.02, abs=0.001)
+
+
+def moffat_apertures(beta: float, sky: float, n: int = 100) -> tuple[Table, np.ndarray]:
+    """Aperture fluxes of Moffat stars of widths that vary, with a sky left under them, and their true fluxes."""
+    rng = np.random.default_rng(7)
+    table = Table({"x": rng.uniform(0, 2000, n), "y": rng.uniform(0, 1000, n)})
+    width = 1.7 * (1 + 0.2 * (table["x"] / 1000 - 1))
+    total = np.exp(rng.uniform(10, 13, n))
+    table["ixx"] = table["iyy"] = width**2
+    table["ixy"] = np.zeros(n)
+    for radius in (3.0, 4.5, 6.0, 9.0, 12.0, 17.0):
+        name = f"{radius:.1f}".replace(".", "_")
+        inside = 1 - (1 + (radius / (2.5 * width)) ** 2) ** (1 - beta)
+        noise = np.sqrt(total + 500 * np.pi * radius**2)
+        table[f"aperture_flux_{name}"] = total * inside + sky * np.pi * radius**2 + 0.2 * noise * rng.normal(size=n)
+        table[f"aperture_flux_{name}_err"] = noise
+        table[f"aperture_flag_{name}"] = np.zeros(n, dtype=bool)
+    table["psf_flux"] = total / 1.05
+    table["psf_flux_err"] = np.sqrt(total)
+    return table, total
+
+
+@pytest.mark.parametrize("beta", [2.5, 3.5, 4.5])
+@pytest.mark.parametrize("sky", [0.0, 0.5])
+def test_wings_are_told_from_a_sky_that_was_left(beta: float, sky: float) -> None:
+    table, _ = moffat_apertures(beta, sky)
+    curve = fit_growth_curve(table, np.ones(100, dtype=bool), "aperture_flux_12_0", 0.002)
+    assert curve is not None
+    width = np.array([1.4, 1.7, 2.0])
+    np.testing.assert_allclose(
+        1 - curve.inside(12.0, width), (1 + (12 / (2.5 * width)) ** 2) ** (1 - beta), rtol=0.15, atol=2e-4
+    )
+    assert curve.sky == pytest.approx(sky, abs=0.1)
+
+
+def test_extrapolated_correction_is_to_all_of_the_light() -> None:
+    table, _ = moffat_apertures(3.0, 0.0)
+    everything = np.ones(100, dtype=bool)
+    inside, whole = (
+        aperture_corrections(table, everything, BOX, 1.7, ApertureCorrectionSettings(extrapolate=extrapolate))[
+            "psf_flux"
+        ]
+        for extrapolate in (False, True)
+    )
+    x, y = np.array([200.0, 1000.0, 1800.0]), np.array([500.0, 500.0, 500.0])
+    np.testing.assert_allclose(whole.field(x=x, y=y), 1.05, atol=0.001)
+    assert np.all(inside.field(x=x, y=y) < 1.05 * 0.998)
+    width = 1.7 * (1 + 0.2 * (x / 1000 - 1))
+    np.testing.assert_allclose(inside.field(x=x, y=y) / 1.05, 1 - (1 + (12 / (2.5 * width)) ** 2) ** -2.0, atol=0.001)
+    assert whole.light_outside == pytest.approx((1 + (12 / (2.5 * 1.7)) ** 2) ** -2.0, rel=0.1)
+
+
+def test_wings_that_cannot_be_believed_are_not_added() -> None:
+    table, _ = moffat_apertures(1.6, 0.0)
+    plain = aperture_corrections(table, np.ones(100, dtype=bool), BOX, 1.7)["psf_flux"]
+    refused = aperture_corrections(
+        table, np.ones(100, dtype=bool), BOX, 1.7, ApertureCorrectionSettings(extrapolate=True)
+    )["psf_flux"]
+    assert np.isnan(refused.light_outside)
+    np.testing.assert_array_equal(refused.field.coefficients, plain.field.coefficients)

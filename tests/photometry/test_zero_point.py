@@ -7,7 +7,7 @@ import pytest
 from astropy.table import Table
 
 from skyloom.errors import NoReferenceError, PhotometryError
-from skyloom.photometry import ColourTerm, ZeroPointSettings, fit_zero_point, reference_fluxes
+from skyloom.photometry import ColourTerm, ZeroPointSettings, fit_zero_point, reference_fluxes, reserve_stars
 
 ZERO_POINT = 27.3
 
@@ -77,3 +77,61 @@ def test_colour_term_brings_the_catalogue_to_the_camera() -> None:
 def test_missing_filter_names_those_that_are_there() -> None:
     with pytest.raises(NoReferenceError, match=r"'z', only g, r"):
         reference_fluxes(Table({"flux_r": [1.0], "flux_r_err": [0.1], "flux_g": [1.0]}), "z", ZeroPointSettings())
+
+
+@pytest.mark.parametrize("n", [10, 400])
+def test_half_of_the_matches_may_be_wrong(n: int) -> None:
+    errors = []
+    for seed in range(10):
+        flux, error, reference, reference_err = matched(n, seed)
+        rng = np.random.default_rng(100 + seed)
+        # Faint stars taken for bright ones: all wrong to the same side, so that the median is a wrong match's.
+        flux[: n // 2] *= 10 ** (-0.4 * rng.uniform(0.4, 4.0, n // 2))
+        errors.append(fit_zero_point(flux, error, reference, reference_err).zero_point_mag - ZERO_POINT)
+    assert np.abs(errors).max() < (0.03 if n == 10 else 0.006)
+
+
+def test_reserved_stars_take_no_part_and_test_the_rest() -> None:
+    columns = matched()
+    settings = ZeroPointSettings(reserve_fraction=0.2)
+    found = fit_zero_point(*columns, settings, seed=5)
+    assert found.reserved.sum() == 40
+    assert not (found.reserved & found.used).any()
+    columns[0][found.reserved] *= 10 ** (0.4 * 0.1)
+    again = fit_zero_point(*columns, settings, seed=5)
+    np.testing.assert_array_equal(again.reserved, found.reserved)
+    assert again.zero_point_mag == found.zero_point_mag
+    assert again.reserved_offset_mag == pytest.approx(found.reserved_offset_mag + 0.1)
+    assert found.reserved_scatter_mag == pytest.approx(found.scatter_mag, rel=0.7)
+    assert (fit_zero_point(*columns, settings, seed=6).reserved != found.reserved).any()
+
+
+def test_reserve_leaves_enough_to_fit() -> None:
+    assert reserve_stars(np.ones(10, dtype=bool), 0.2, 1).sum() == 2
+    assert reserve_stars(np.array([True, False, True, True, True]), 1.0, 1, n_left=3).sum() == 1
+    assert not reserve_stars(np.zeros(4, dtype=bool), 0.5, 1).any()
+
+
+def test_one_star_and_equal_stars_are_enough() -> None:
+    settings = ZeroPointSettings(n_min=1)
+    one = fit_zero_point(*(column[:1] for column in matched()), settings)
+    assert one.zero_point_mag == pytest.approx(ZERO_POINT, abs=0.05)
+    assert one.zero_point_mag_err > settings.error_floor_mag
+    flux = np.full(8, 1e5)
+    equal = fit_zero_point(flux, flux / 100, flux, np.zeros(8))
+    assert equal.zero_point_mag == pytest.approx(31.4)
+    assert equal.n_stars == 8
+    assert equal.scatter_mag == pytest.approx(0.0, abs=1e-12)
+
+
+def test_no_match_is_an_error_with_the_count() -> None:
+    with pytest.raises(PhotometryError, match="Only 0 of 0"):
+        fit_zero_point(*(column[:0] for column in matched()))
+
+
+def test_error_floor_limits_the_weight_of_one_bright_star() -> None:
+    flux, error, reference, reference_err = matched(50)
+    flux[0], reference[0] = 1e9 * 1.05, 10 ** (0.4 * (31.4 - (ZERO_POINT - 22.5)))
+    free = fit_zero_point(flux, error, reference, reference_err, ZeroPointSettings(error_floor_mag=1e-6, n_sigma=1e6))
+    floored = fit_zero_point(flux, error, reference, reference_err, ZeroPointSettings(n_sigma=1e6))
+    assert abs(free.zero_point_mag - ZERO_POINT) > 3 * abs(floored.zero_point_mag - ZERO_POINT)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skyloom.catalog.columns import float_column
+from skyloom.catalog.columns import flag_column, float_column
 from skyloom.catalog.sources import aperture_name
 from skyloom.kernels.apertures import aperture_sums
 from skyloom.psf import psf_stamps
@@ -55,7 +55,7 @@ def subtract_neighbours(exposure: Exposure, table: Table, stars: np.ndarray, psf
 def residual_image(exposure: Exposure, table: Table, psf: PointSpreadFunction) -> np.ndarray:
     """The image less the PSF model of every source that has a flux, ``[y, x]`` float64."""
     flux = float_column(table, "psf_flux")
-    rows = np.flatnonzero(np.isfinite(flux))
+    rows = np.flatnonzero(np.isfinite(flux) & ~flag_column(table, "flag_sky_source"))
     stamps, x0, y0 = psf_stamps(psf, float_column(table, "x")[rows], float_column(table, "y")[rows])
     image = exposure.image.array.astype(np.float64)
     height, width = image.shape

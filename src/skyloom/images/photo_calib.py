@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import astropy.units as u
 import numpy as np
 import pydantic
-from lsst.images.fields import ChebyshevField, FieldSerializationModel
+from lsst.images.fields import ChebyshevField, FieldSerializationModel, ProductField
 from lsst.images.serialization import ArchiveTree, InputArchive, InvalidParameterError, OutputArchive
 
 from skyloom.psf.schema import SCHEMA_URL_BASE
 
 if TYPE_CHECKING:
-    from lsst.images import Bounds
+    from lsst.images import Bounds, Box
     from lsst.images.fields import Field
     from numpy.typing import ArrayLike, NDArray
 
@@ -87,6 +87,18 @@ class PhotoCalib:
             raise ValueError("This calibration varies over the detector: positions x and y are needed.")
         factor = self.spatial(x=np.asarray(x, np.float64), y=np.asarray(y, np.float64))
         return np.asarray(mean * factor, np.float64)
+
+    def scale_pixels(self, box: Box) -> NDArray[np.float32]:
+        """NJy per electron of the pixels of a box, float32: ``[y, x]``, or a scalar where it is the same everywhere."""
+        if self.spatial is None:
+            return np.asarray(self.calibration_mean, np.float32)
+        factor = self.spatial.render(box, dtype=np.float32).array
+        return np.asarray(factor * np.float32(self.calibration_mean), np.float32)
+
+    def calibrate_field(self, field: Field, instrumental_unit: u.UnitBase = u.electron) -> Field:
+        """A field in ``instrumental_unit``, such as a background, in nJy."""
+        scaled = cast("Field", field * u.Quantity(self.calibration_mean, u.nJy / instrumental_unit))
+        return scaled if self.spatial is None else ProductField([scaled, self.spatial])
 
     def to_njy(self, flux: ArrayLike, x: ArrayLike | None = None, y: ArrayLike | None = None) -> NDArray[np.float64]:
         """Fluxes in nJy of instrumental fluxes in electrons at positions x, y (pixels)."""

@@ -6,15 +6,19 @@ fitted to corrected fluxes therefore refers to that aperture, and cancels what f
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from lsst.images.fields import ChebyshevField
+from astropy.table import Column
 
 from skyloom.catalog.columns import flag_column, float_column
 from skyloom.errors import PhotometryError
+
+from .aperture_correction_settings import ApertureCorrection, ApertureCorrectionSettings
+from .clipped_field import clipped_field
+from .curve_of_growth import fit_growth_curve, star_widths
+from .reference_aperture import aperture_radii, flag_name, reference_aperture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,82 +27,7 @@ if TYPE_CHECKING:
     from lsst.images import Bounds
     from lsst.images.fields import Field
 
-__all__ = [
-    "ApertureCorrection",
-    "ApertureCorrectionSettings",
-    "aperture_corrections",
-    "apply_aperture_corrections",
-    "reference_aperture",
-]
-
-_APERTURE = re.compile(r"aperture_flux_(\d+)_(\d+)$")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ApertureCorrectionSettings:
-    """How aperture corrections are measured."""
-
-    reference_radius: float | None = None
-    """Radius of the reference aperture, pixels: one that was measured.  None takes the smallest that reaches
-    `reference_radius_sigma`."""
-    reference_radius_sigma: float = 7.0
-    """Least radius of the reference aperture in units of the PSF's determinant radius."""
-    fluxes: tuple[str, ...] = ("psf_flux",)
-    """Fluxes to correct."""
-    signal_to_noise_min: float = 100.0
-    """Cut on the star's reference flux, where enough stars pass it."""
-    n_wanted: int = 10
-    """The brightest of so many stars are taken, whatever their signal-to-noise ratio."""
-    n_min: int = 2
-    order: int = 2
-    """Highest total degree of the Chebyshev field; lower where there are few stars."""
-    stars_a_term: float = 4.0
-    n_sigma: float = 4.0
-    n_iterations: int = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class ApertureCorrection:
-    """The correction of one flux."""
-
-    field: Field
-    """Multiplies the flux to the flux in the reference aperture."""
-    scatter: float
-    """Robust standard deviation of the ratio of single stars about the field."""
-    used: np.ndarray
-    """``bool[n]``: rows of the table that made it."""
-    reference: str
-    """Column of the reference flux."""
-
-
-def reference_aperture(columns: list[str], psf_sigma: float, settings: ApertureCorrectionSettings) -> str:
-    """Name of the aperture flux among the table's columns to which all fluxes are corrected.
-
-    Parameters
-    ----------
-    columns
-        Columns of the source table.
-    psf_sigma
-        Determinant radius of the PSF, pixels.
-
-    Raises
-    ------
-    PhotometryError
-        If the table has no aperture flux, or not the one asked for.
-    """
-    radii = {float(f"{match[1]}.{match[2]}"): name for name in columns if (match := _APERTURE.match(name))}
-    if not radii:
-        raise PhotometryError("The source table holds no aperture flux.", cure="Measure some apertures.")
-    if settings.reference_radius is not None:
-        if settings.reference_radius not in radii:
-            raise PhotometryError(
-                f"No aperture of {settings.reference_radius:g} pixels was measured, only {sorted(radii)}.",
-                cure="Set reference_radius to one of them.",
-                keyword="reference_radius",
-            )
-        return radii[settings.reference_radius]
-    reach = [radius for radius in radii if radius >= settings.reference_radius_sigma * psf_sigma]
-    return radii[min(reach) if reach else max(radii)]
+__all__ = ["aperture_corrections", "apply_aperture_corrections", "flag_correction_stars"]
 
 
 def aperture_corrections(
@@ -127,22 +56,44 @@ def aperture_corrections(
     Returns
     -------
     dict
-        Keyed by the name of the flux column.
+        Keyed by the name of the flux column; without those that may fail, and did.
 
     Raises
     ------
     PhotometryError
-        If fewer than ``n_min`` stars have both fluxes.
+        If fewer than ``n_min`` stars have a flux and the reference flux, for a flux that may not fail.
     """
     settings = settings or ApertureCorrectionSettings()
     reference = reference_aperture(table.colnames, psf_sigma, settings)
-    return {name: _correction(table, stars, name, reference, bounds, settings) for name in settings.fluxes}
+    inside = _share_inside(table, stars, reference, settings)
+    found = {}
+    for name in settings.fluxes:
+        if name not in table.colnames:
+            continue
+        try:
+            found[name] = _correction(table, stars, name, reference, inside, bounds, settings)
+        except PhotometryError:
+            if name not in settings.allow_failure:
+                raise
+    return found
 
 
-def apply_aperture_corrections(table: Table, corrections: Mapping[str, Field]) -> None:
+def apply_aperture_corrections(table: Table, corrections: Mapping[str, Field], expected: Sequence[str] = ()) -> None:
     """Multiply each flux and its error by its correction at the source, in place.
 
-    The factor is kept in a column ``<flux>_aperture_correction``; a table that holds it was corrected already.
+    The factor is kept in a column ``<flux>_aperture_correction``; a table that holds it was corrected already.  Where
+    the factor is not finite and positive, flux and error become NaN, ``flag_<flux>_aperture_correction`` and the
+    flux's own flag are set.
+
+    Parameters
+    ----------
+    table
+        Sources.
+    corrections
+        Field of each flux.
+    expected
+        Fluxes that should have one: those of the table that have none stay as they are, and all their rows get
+        ``flag_<flux>_aperture_correction``.
 
     Raises
     ------
@@ -154,32 +105,87 @@ def apply_aperture_corrections(table: Table, corrections: Mapping[str, Field]) -
         if record in table.colnames:
             raise ValueError(f"{name} was corrected already: the table holds {record}.")
         factor = np.asarray(field(x=float_column(table, "x"), y=float_column(table, "y")), dtype=np.float64)
+        good = np.isfinite(factor) & (factor > 0)
+        factor = np.where(good, factor, np.nan)
         for column in (name, f"{name}_err"):
             table[column][:] = float_column(table, column) * factor
         table[record] = factor
         table[record].description = f"Factor that {name} and its error were multiplied by"
+        _flag(table, name, ~good)
+        if flag_name(name) in table.colnames:
+            table[flag_name(name)] |= ~good
+    for name in expected:
+        if name in table.colnames and name not in corrections:
+            _flag(table, name, np.ones(len(table), dtype=bool))
+
+
+def flag_correction_stars(table: Table, corrections: Mapping[str, ApertureCorrection]) -> None:
+    """Say in columns ``calib_<flux>_aperture_correction_used`` which sources made the corrections."""
+    for name, correction in corrections.items():
+        table[f"calib_{name}_aperture_correction_used"] = Column(
+            correction.used, description=f"Fitted by the aperture correction of {name}."
+        )
+
+
+def _share_inside(table: Table, stars: np.ndarray, reference: str, settings: ApertureCorrectionSettings) -> np.ndarray:
+    """Share of each source's light inside the reference aperture, ``[n]``: 1 where nothing is to be added, NaN where
+    that could not be found.
+    """
+    if not settings.extrapolate:
+        return np.ones(len(table))
+    total, error = float_column(table, reference), float_column(table, f"{reference}_err")
+    usable = stars & np.isfinite(total) & (total > 0) & ~flag_column(table, flag_name(reference))
+    curve = fit_growth_curve(table, _bright(usable, total, error, settings), reference, settings.error_floor)
+    if curve is None:
+        return np.full(len(table), np.nan)
+    radius = next(radius for radius, name in aperture_radii(table.colnames).items() if name == reference)
+    inside = curve.inside(radius, star_widths(table))
+    typical = float(np.nanmedian(np.where(usable, inside, np.nan)))
+    return inside if 1.0 - typical <= settings.light_outside_max else np.full(len(table), np.nan)
 
 
 def _correction(
-    table: Table, stars: np.ndarray, name: str, reference: str, bounds: Bounds, settings: ApertureCorrectionSettings
+    table: Table,
+    stars: np.ndarray,
+    name: str,
+    reference: str,
+    inside: np.ndarray,
+    bounds: Bounds,
+    settings: ApertureCorrectionSettings,
 ) -> ApertureCorrection:
     flux, total, error = (float_column(table, column) for column in (name, reference, f"{reference}_err"))
     usable = stars & np.isfinite(flux) & (flux > 0) & np.isfinite(total) & (total > 0)
-    for flag in (f"flag_{name}", reference.replace("_flux_", "_flag_")):
+    for flag in (flag_name(name), flag_name(reference)):
         usable &= ~flag_column(table, flag)
+    known = usable & np.isfinite(inside)
+    extrapolated = known.sum() >= settings.n_min
+    usable = known if extrapolated else usable
     used = _bright(usable, total, error, settings)
     if used.sum() < settings.n_min:
         raise PhotometryError(
             f"Only {int(used.sum())} stars have both {name} and {reference}; {settings.n_min} are needed for the "
             "aperture correction.",
             cure="Choose a smaller reference_radius, or leave this frame out.",
+            flux=name,
             n_stars=int(used.sum()),
+            n_candidates=int(stars.sum()),
+            n_min=settings.n_min,
         )
-    ratio = np.where(used, total / np.where(used, flux, 1.0), np.nan)
-    field, scatter, used = _clipped_field(
-        float_column(table, "x"), float_column(table, "y"), ratio, used, bounds, settings
+    whole = np.where(used & extrapolated, inside, 1.0)
+    ratio = np.where(used, total / (np.where(used, flux, 1.0) * whole), np.nan)
+    spread = np.where(used, np.hypot(error / np.where(used, total, 1.0), settings.error_floor), np.inf)
+    field, scatter, used = clipped_field(
+        float_column(table, "x"),
+        float_column(table, "y"),
+        ratio,
+        spread,
+        used,
+        bounds,
+        settings,
+        0 if name in settings.constant else settings.order,
     )
-    return ApertureCorrection(field=field, scatter=scatter, used=used, reference=reference)
+    outside = 1.0 - float(np.median(whole[used])) if extrapolated else float("nan")
+    return ApertureCorrection(field=field, scatter=scatter, used=used, reference=reference, light_outside=outside)
 
 
 def _bright(
@@ -193,33 +199,7 @@ def _bright(
     return np.asarray(usable & (quality >= max(cut, 0.0)))
 
 
-def _clipped_field(
-    x: np.ndarray,
-    y: np.ndarray,
-    ratio: np.ndarray,
-    used: np.ndarray,
-    bounds: Bounds,
-    settings: ApertureCorrectionSettings,
-) -> tuple[ChebyshevField, float, np.ndarray]:
-    """Fit, reject, refit; returns the field, the scatter about it, and the stars that remained."""
-    field = ChebyshevField(bounds, np.array([[np.median(ratio[used])]]))
-    scatter = 0.0
-    for _ in range(settings.n_iterations):
-        residual = ratio - field(x=x, y=y)
-        scatter = 1.4826 * float(np.median(np.abs(residual[used]))) + 1e-7
-        kept = used & (np.abs(residual) <= settings.n_sigma * scatter)
-        if kept.sum() < settings.n_min:
-            break
-        used = kept
-        order = _order(int(used.sum()), settings)
-        field = ChebyshevField.fit(bounds, ratio[used], order, x=x[used], y=y[used])
-    residual = ratio - field(x=x, y=y)
-    coefficients = np.array(field.coefficients)
-    coefficients[0, 0] += np.median(residual[used])
-    return ChebyshevField(bounds, coefficients), scatter, used
-
-
-def _order(n_stars: int, settings: ApertureCorrectionSettings) -> int:
-    """The highest degree whose every term has enough stars."""
-    affordable = [d for d in range(settings.order + 1) if n_stars >= settings.stars_a_term * (d + 1) * (d + 2) / 2]
-    return max(affordable, default=0)
+def _flag(table: Table, name: str, values: np.ndarray) -> None:
+    """Set the flag of a correction."""
+    text = f"{name} has no aperture correction, or none that can be used."
+    table[f"flag_{name}_aperture_correction"] = Column(values, description=text)
