@@ -8,6 +8,7 @@ from .lazy import LazyGroup
 
 _COMMANDS = {
     "isr": ("report_isr", "Frames before and after the removal of the instrument's signature."),
+    "visit": ("report_visit", "The pictures of the calibration of a visit."),
 }
 
 

@@ -1,0 +1,226 @@
+"""Find what a run left of the frames of a visit, and read it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import astropy.units as u
+from lsst.daf.butler import (  # type: ignore[attr-defined]
+    Butler,
+    CollectionType,
+    DatasetRef,
+    MissingCollectionError,
+    MissingDatasetTypeError,
+)
+
+from skyloom.errors import RepositoryError
+from skyloom.images import from_post_isr, from_visit_image
+from skyloom.repo.setup import instruments
+
+from .visit_products import FrameProducts
+
+if TYPE_CHECKING:
+    from skyloom.images import Exposure
+
+__all__ = ["find_runs", "instrument_of", "read_frame"]
+
+_LABEL = "calibrate_image"
+_ANCHORS = (f"{_LABEL}_log", f"{_LABEL}_metadata", "initial_stars_detector", "initial_pvi")
+"""What tells that a run was at a frame, the surest first: a frame that failed leaves its log."""
+_LOUD = ("WARNING", "ERROR", "CRITICAL", "FATAL")
+_EXECUTOR = "exited with partial outputs"
+"""What the executor adds of its own to the failure of a frame."""
+_PRODUCTS = {
+    "stars": "initial_stars_detector",
+    "psf_stars": "initial_psf_stars_detector",
+    "astrometry_matches": "initial_astrometry_match_detector",
+    "photometry_matches": "initial_photometry_match_detector",
+    "photo_calib": "initial_photoCalib_detector",
+    "background": "initial_pvi_background",
+}
+
+
+def instrument_of(butler: Butler, given: str | None = None) -> str:
+    """The instrument of a repository.
+
+    Raises
+    ------
+    RepositoryError
+        If the one that is given is not there, or none is and the repository has several.
+    """
+    names = instruments(butler)
+    if given is not None and given in names:
+        return given
+    if given is None and len(names) == 1:
+        return names[0]
+    raise RepositoryError(
+        f"the repository has the instruments {', '.join(names) or '(none)'}"
+        + (f", and not {given}." if given is not None else "."),
+        cure="Choose one with --instrument.",
+    )
+
+
+def find_runs(
+    butler: Butler,
+    instrument: str,
+    visit: int,
+    detectors: Sequence[int] = (),
+    collections: Sequence[str] = (),
+) -> dict[int, str]:
+    """By detector, the run that holds what is to be shown of a visit.
+
+    Parameters
+    ----------
+    detectors
+        Wanted ones; empty for all.
+    collections
+        Where to look, the first first; empty: everywhere, the newest of each detector.
+
+    Raises
+    ------
+    RepositoryError
+        If there is nothing to show, or no such collection.
+    """
+    where = f"instrument = '{instrument}' AND visit = {visit}"
+    if detectors:
+        where += f" AND detector IN ({', '.join(str(number) for number in detectors)})"
+    found: dict[int, str] = {}
+    for name in _ANCHORS:
+        try:
+            for ref in _refs(butler, name, where, collections):
+                found.setdefault(int(ref.dataId["detector"]), str(ref.run))
+        except MissingCollectionError as error:
+            raise RepositoryError(
+                f"there is no collection {', '.join(collections)}.",
+                cure="List them with 'butler query-collections REPO'.",
+            ) from error
+    if not found:
+        raise _nothing(butler, instrument, visit, detectors, collections)
+    return dict(sorted(found.items()))
+
+
+def _refs(butler: Butler, name: str, where: str, collections: Sequence[str]) -> list[DatasetRef]:
+    """Datasets of a type: those of the first collection that has one, or all, the newest first."""
+    places = list(collections) or butler.collections.query("*", CollectionType.RUN)
+    with butler.query() as query:
+        try:
+            refs = query.datasets(name, places, find_first=bool(collections)).where(where)
+            return list(refs if collections else refs.order_by(f"-{name}.ingest_date"))
+        except MissingDatasetTypeError:
+            return []
+
+
+def _nothing(
+    butler: Butler, instrument: str, visit: int, detectors: Sequence[int], collections: Sequence[str]
+) -> RepositoryError:
+    """Why there is nothing to show."""
+    records = butler.query_dimension_records(
+        "visit", where=f"instrument = '{instrument}' AND visit = {visit}", explain=False
+    )
+    if not records:
+        return RepositoryError(
+            f"{instrument} has no visit {visit} in this repository.",
+            cure="List its visits with 'butler query-dimension-records REPO visit'.",
+        )
+    what = f" detector {', '.join(str(number) for number in detectors)}" if detectors else ""
+    return RepositoryError(
+        f"{instrument} visit {visit}{what}: nothing of its calibration is in {', '.join(collections) or 'any run'}.",
+        cure=f"Make it: skyloom run drp REPO -d \"instrument = '{instrument}' AND visit = {visit}\", or see what "
+        "failed before with 'skyloom status REPO'.",
+    )
+
+
+def read_frame(butler: Butler, instrument: str, visit: int, detector: int, run: str) -> FrameProducts:
+    """All products that a run has of one frame.
+
+    A frame that failed is shown as it was after the removal of the instrument's signature, less its sky where that was
+    obtained.
+    """
+    data_id = {"instrument": instrument, "visit": visit, "detector": detector}
+    found: dict[str, Any] = {name: _get(butler, kind, data_id, run) for name, kind in _PRODUCTS.items()}
+    frame = _get(butler, "initial_pvi", data_id, run)
+    metadata = _metadata(butler, data_id, run)
+    failure = _failure(metadata)
+    log = _log(butler, data_id, run, failure)
+    exposure = None if frame is None else from_visit_image(frame)
+    if exposure is None:
+        exposure = _before_calibration(butler, data_id, run, found["background"])
+        failure = failure or " ".join(log[-1:]) or "The run left no reason; its log may have more."
+    return FrameProducts(
+        name=f"{instrument} visit {visit} detector {detector}",
+        detector=detector,
+        exposure=exposure,
+        background_unit=u.electron if frame is None or exposure is None else exposure.unit,
+        metadata={key: value for key, value in metadata.items() if key != "failure"},
+        failure=failure,
+        log=log,
+        run=run,
+        **found,
+    )
+
+
+def _get(butler: Butler, name: str, data_id: dict[str, Any], collections: str) -> Any:
+    """A product; None where it is not there."""
+    try:
+        ref = butler.find_dataset(name, data_id, collections=collections)
+    except MissingDatasetTypeError:
+        return None
+    if ref is None:
+        return None
+    try:
+        return butler.get(ref)
+    except FileNotFoundError as error:
+        raise RepositoryError(
+            f"the file of {name} is gone.", file=str(butler.getURI(ref)), cure="Run the frame again."
+        ) from error
+
+
+def _metadata(butler: Butler, data_id: dict[str, Any], run: str) -> dict[str, Any]:
+    """What the task kept of its figures."""
+    metadata = _get(butler, f"{_LABEL}_metadata", data_id, run)
+    return {} if metadata is None else dict(metadata.to_dict().get(_LABEL, {}))
+
+
+def _failure(metadata: dict[str, Any]) -> str:
+    """Why a frame failed, in the words of its error."""
+    failure = metadata.get("failure", "")
+    return str(failure.get("message", "")) if isinstance(failure, dict) else str(failure)
+
+
+def _log(butler: Butler, data_id: dict[str, Any], run: str, failure: str) -> tuple[str, ...]:
+    """Warnings and errors of the log, one line each; without those that repeat the failure."""
+    records = _get(butler, f"{_LABEL}_log", data_id, run)
+    loud = [] if records is None else [record for record in records if record.levelname in _LOUD]
+    lines = [f"{record.levelname}: {record.message.strip().splitlines()[-1]}" for record in loud]
+    return tuple(line for line in lines if not failure or (failure not in line and _EXECUTOR not in line))
+
+
+def _before_calibration(butler: Butler, data_id: dict[str, Any], run: str, background: Any) -> Exposure | None:
+    """The frame that went into the calibration, less the sky that was found."""
+    where = " AND ".join(f"{key} = {value!r}" for key, value in data_id.items())
+    everywhere = _post_isr(butler, where, list(butler.collections.query("*", CollectionType.RUN)))
+    refs = [ref for ref in everywhere if ref.run == run] or everywhere
+    if len({ref.dataId["exposure"] for ref in refs}) != 1:
+        return None  # snaps were added, or nothing is left of the frame
+    try:
+        exposure = from_post_isr(butler.get(refs[0]))
+    except FileNotFoundError:
+        return None
+    sky = None if background is None else background.subtracted
+    if sky is not None and sky.field.bounds.bbox == exposure.bbox:
+        exposure.image.array[...] -= sky.field.render(exposure.bbox, dtype=exposure.image.array.dtype).array
+    return exposure
+
+
+def _post_isr(butler: Butler, where: str, runs: Sequence[str]) -> list[DatasetRef]:
+    with butler.query() as query:
+        try:
+            return list(
+                query.join_dimensions(["visit", "exposure"])
+                .datasets("post_isr", list(runs), find_first=False)
+                .where(where)
+                .order_by("-post_isr.ingest_date")
+            )
+        except MissingDatasetTypeError:
+            return []
