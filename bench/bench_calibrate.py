@@ -86,7 +86,7 @@ SETTINGS = CalibrateSettings()
 
 def validate(frame: CalibratedFrame, truth: Table, transparency: float) -> None:
     """Print how far positions, fluxes and the zero point are from the truth; stops where they are wrong."""
-    table, projection = frame.stars, frame.exposure.projection
+    table, projection = frame.sources, frame.exposure.projection
     assert table is not None
     assert projection is not None
     x, y = radec_to_pixel(projection, np.asarray(truth["ra"]), np.asarray(truth["dec"]))

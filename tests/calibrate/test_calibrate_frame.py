@@ -52,7 +52,7 @@ def test_metadata_hold_a_header_of_the_wcs(calibrated: CalibratedFrame) -> None:
 
 
 def test_star_magnitudes_are_true(simulated: SimulatedFrame, calibrated: CalibratedFrame) -> None:
-    stars, truth = calibrated.stars, simulated.sky[simulated.sky["is_star"]]
+    stars, truth = calibrated.sources, simulated.sky[simulated.sky["is_star"]]
     first, second, _ = match_sky(stars["ra"], stars["dec"], truth["ra"], truth["dec"], 0.3)
     true_mag = 31.4 - 2.5 * np.log10(np.asarray(truth["flux_r"])[second])
     clean = ~np.asarray(stars["flag_edge"])[first] & ~np.asarray(stars["flag_blended"])[first] & (true_mag < 19.5)
@@ -66,10 +66,10 @@ def test_psf_fits_the_stars(calibrated: CalibratedFrame) -> None:
     assert calibrated.psf_fit is not None
     assert abs(calibrated.psf_fit.fitted.size_median) < 0.003
     assert abs(calibrated.psf_fit.tested.size_median) < 0.01
-    candidates = calibrated.stars[np.asarray(calibrated.stars["calib_psf_candidate"])]
+    candidates = calibrated.sources[np.asarray(calibrated.sources["calib_psf_candidate"])]
     for name in ("source_id", "psf_flux", "psf_flux_njy", "psf_mag"):
         np.testing.assert_array_equal(calibrated.psf_stars[name], candidates[name])
-    assert set(calibrated.psf_stars_footprints.ids) <= set(calibrated.stars_footprints.ids)
+    assert set(calibrated.psf_stars_footprints.ids) <= set(calibrated.sources_footprints.ids)
 
 
 def test_pixels_are_in_njy(simulated: SimulatedFrame, calibrated: CalibratedFrame) -> None:
@@ -84,7 +84,7 @@ def test_pixels_are_in_njy(simulated: SimulatedFrame, calibrated: CalibratedFram
 
 
 def test_calibrated_fluxes_are_the_instrumental_ones_scaled(calibrated: CalibratedFrame) -> None:
-    stars, mean = calibrated.stars, calibrated.photo_calib.calibration_mean
+    stars, mean = calibrated.sources, calibrated.photo_calib.calibration_mean
     for name in ("psf_flux", "aperture_flux_12_0"):
         np.testing.assert_allclose(stars[f"{name}_njy"], stars[name] * mean)
         np.testing.assert_allclose(stars[f"{name}_njy_err"], stars[f"{name}_err"] * mean)
@@ -99,8 +99,9 @@ def test_summary_is_filled(simulated: SimulatedFrame, calibrated: CalibratedFram
     assert summary.skyNoise == pytest.approx(np.sqrt(summary.meanVar), rel=0.05)
     assert summary.expTime == 60.0
     assert summary.zenithDistance == pytest.approx(np.degrees(np.arccos(1 / simulated.visit.airmass)))
-    faintest = calibrated.zero_point.zero_point_mag - 2.5 * np.log10(5 * np.sqrt(summary.psfArea) * summary.skyNoise)
-    assert summary.magLim == pytest.approx(faintest)
+    noise = summary.psfArea * summary.skyNoise**2
+    faintest = calibrated.zero_point.zero_point_mag - 2.5 * np.log10(12.5 + np.sqrt(12.5**2 + 25 * noise))
+    assert summary.magLim == pytest.approx(faintest, abs=0.005)
 
 
 def test_same_frame_gives_the_same_result(simulated: SimulatedFrame, calibrated: CalibratedFrame) -> None:
@@ -141,12 +142,23 @@ def test_masked_out_frame_names_its_stage(simulated: SimulatedFrame) -> None:
     assert _failure(exposure, simulated, FrameError).metadata["stage"] == "background"
 
 
-def test_wrong_field_is_refused_and_keeps_what_was_measured(simulated: SimulatedFrame) -> None:
+def test_turned_and_mirrored_frame_is_found(simulated: SimulatedFrame) -> None:
     exposure = simulated.exposure.copy()
     exposure.image.array[...] = exposure.image.array[::-1, ::-1].T
+    exposure.variance.array[...] = exposure.variance.array[::-1, ::-1].T
+    found = calibrate_frame(exposure, simulated.loader, SETTINGS)
+    assert found.metadata["astrometry_blind"]
+    ra, dec = pixel_to_radec(found.exposure.projection, 100.0, 300.0)
+    x, y = simulated.projection.sky_to_pixel(simulated.mosaic.ccds[3], np.array([ra]), np.array([dec]))
+    assert (x[0], y[0]) == pytest.approx((1023 - 300.0, 1023 - 100.0), abs=0.2)
+
+
+def test_wrong_field_is_refused_and_keeps_what_was_measured(simulated: SimulatedFrame) -> None:
+    exposure = simulated.exposure.copy()
+    exposure.image.array[...] = simulated_frame(seed=77).exposure.image.array
     error = _failure(exposure, simulated, AstrometryError)
     assert error.metadata["stage"] == "astrometry"
-    assert len(error.partial.stars) > 100
+    assert len(error.partial.sources) > 100
     assert error.partial.photo_calib is None
     assert error.partial.exposure.unit == u.electron
 

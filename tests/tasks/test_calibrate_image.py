@@ -90,20 +90,21 @@ def test_ids_name_the_frame(written: dict[str, Any]) -> None:
 
 def test_task_metadata_hold_the_figures(written: dict[str, Any]) -> None:
     metadata = written["task"].metadata
-    assert metadata["n_sources"] == len(written["stars"])
+    assert metadata["n_sources"] + metadata["n_sky_sources"] == len(written["sources"])
+    assert metadata["n_stars"] + metadata["n_sky_sources"] == len(written["stars"])
     assert metadata["zero_point_mag"] > 29
 
 
 def test_failed_frame_leaves_its_catalogue_and_no_exposure(simulated: SimulatedFrame) -> None:
     exposure = simulated.exposure.copy()
-    exposure.image.array[...] = exposure.image.array[::-1, ::-1].T
+    exposure.image.array[...] = simulated_frame(seed=77).exposure.image.array
     butler, task = _Quantum(simulated, exposure), CalibrateImageTask()
     with pytest.raises(AnnotatedPartialOutputsError) as caught:
         task.runQuantum(butler, None, None)  # type: ignore[arg-type]
     assert isinstance(caught.value.__cause__, FrameFailure)
     assert caught.value.__cause__.metadata["stage"] == "astrometry"
     assert "output_exposure" not in butler.written
-    assert {"stars", "stars_footprints", "psf_stars", "background"} <= set(butler.written)
+    assert {"sources", "stars", "stars_footprints", "psf_stars", "background"} <= set(butler.written)
     assert "ASTROMETRY" in butler.written["stars"].meta["failure"]
     assert task.metadata.get_dict("failure")["metadata"]["code"] == "ASTROMETRY"
 
@@ -122,11 +123,13 @@ def test_default_configuration_is_the_default_settings() -> None:
 
 def test_configuration_reaches_the_settings_and_the_camera_fills_in() -> None:
     config = CalibrateImageConfig()
-    config.psf.order_max = 1
-    config.measurement.aperture_radii = [4.0, 8.0]
+    config.psf_measure_psf.psf_determiner.order_max = 1
+    config.star_measurement.aperture_radii = [4.0, 8.0]
+    config.star_detection.thresholdValue = 6.0
     config.astrometry.scale_error = 0.3
     settings = to_settings(config, pointing_error_deg=0.25, scale_error=0.01)
     assert settings.psf.order_max == 1
+    assert settings.detection.threshold == 6.0
     assert settings.measurement.aperture_radii == (4.0, 8.0)
     assert settings.astrometry.scale_error == 0.3
     assert settings.astrometry.pointing_error_deg == 0.25

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from lsst.images import BackgroundMap
 
     from skyloom.astrometry import AstrometricSolution
+    from skyloom.background import Background
+    from skyloom.deblend import Deblended
     from skyloom.images.exposure import Exposure
     from skyloom.images.footprints import FootprintSet
     from skyloom.images.photo_calib import PhotoCalib
@@ -32,13 +34,20 @@ class CalibratedFrame:
     """The stage that ran last, or failed."""
     background: BackgroundMap | None = None
     """The sky that was subtracted, in the unit of the pixels."""
+    sky: Background | None = None
+    """The same as it was fitted, in electrons."""
     psf_stars: Table | None = None
     """Bright sources of the first pass; once the PSF is final, its candidate stars."""
     psf_stars_footprints: FootprintSet | None = None
     psf_fit: PsfFit | None = None
+    sources: Table | None = None
+    """All sources, measured with the PSF, and places without a source."""
+    sources_footprints: FootprintSet | None = None
     stars: Table | None = None
-    """All sources, measured with the PSF."""
+    """Those of them that are clean, alone and unresolved, and the places without a source."""
     stars_footprints: FootprintSet | None = None
+    deblended: Deblended | None = None
+    """Which light of the footprints is whose."""
     aperture_corrections: dict[str, ApertureCorrection] = field(default_factory=dict)
     astrometry: AstrometricSolution | None = None
     astrometry_matches: Table | None = None

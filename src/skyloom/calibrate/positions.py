@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import Column, Table
 
-from skyloom.astrometry import solve_astrometry
+from skyloom.astrometry import AstrometricSolution, solve_astrometry, solve_blind
 from skyloom.catalog.columns import flag_column, float_column
 from skyloom.catalog.refcat import filter_flux, filter_names
+from skyloom.errors import AstrometryError, FrameError, NoReferenceError
 from skyloom.images.projection import pixel_to_radec
 from skyloom.psffit import single_pixel_sources
 
@@ -24,23 +25,16 @@ __all__ = ["fit_astrometry", "reference_filter"]
 
 def fit_astrometry(frame: CalibratedFrame, loader: ReferenceLoader, settings: CalibrateSettings) -> None:
     """Solve for the WCS, attach it, and give every source its sky position."""
-    exposure, table = frame.exposure, frame.stars
+    exposure, table = frame.exposure, frame.sources
     assert table is not None
-    reference = load_references(frame, loader, settings.astrometry.search_margin_deg)
-    guess = exposure.projection
-    assert guess is not None
     rows = np.flatnonzero(_usable(table, settings))
-    solution = solve_astrometry(
-        float_column(table, "x")[rows],
-        float_column(table, "y")[rows],
-        float_column(table, "psf_flux")[rows],
-        _with_flux(reference, settings.astrometry_filter or reference_filter(frame, settings)),
-        guess,
-        box=exposure.bbox,
-        frame=None if exposure.detector is None else exposure.detector.frame,
-        settings=settings.astrometry,
-        position_err=np.hypot(float_column(table, "x_err"), float_column(table, "y_err"))[rows] / np.sqrt(2.0),
-    )
+    try:
+        reference = load_references(frame, loader, settings.astrometry.search_margin_deg)
+        solution = _solve(frame, rows, reference, settings)
+    except (AstrometryError, NoReferenceError) as error:
+        if not settings.blind_fallback or exposure.projection is None:
+            raise
+        reference, solution = _solve_farther_away(frame, rows, loader, settings, error)
     frame.astrometry = solution
     exposure.projection = solution.projection
     table["ra"], table["dec"] = _sky(frame, table)
@@ -56,6 +50,39 @@ def fit_astrometry(frame: CalibratedFrame, loader: ReferenceLoader, settings: Ca
         "n_astrometry_matches": solution.n_matches,
         "wcs": solution.header.tostring(sep="\n", endcard=False, padding=False),
     }
+
+
+def _solve(
+    frame: CalibratedFrame, rows: np.ndarray, reference: Table, settings: CalibrateSettings, *, blind: bool = False
+) -> AstrometricSolution:
+    """The solution within the errors of the guess, or anywhere on the references."""
+    exposure, table = frame.exposure, frame.sources
+    assert table is not None
+    assert exposure.projection is not None
+    x, y, flux = (float_column(table, name)[rows] for name in ("x", "y", "psf_flux"))
+    known = _with_flux(reference, settings.astrometry_filter or reference_filter(frame, settings))
+    common: dict[str, Any] = {
+        "box": exposure.bbox,
+        "frame": None if exposure.detector is None else exposure.detector.frame,
+        "settings": settings.astrometry,
+        "position_err": np.hypot(float_column(table, "x_err"), float_column(table, "y_err"))[rows] / np.sqrt(2.0),
+    }
+    if blind:
+        return solve_blind(x, y, flux, known, exposure.projection, blind=settings.blind, **common)
+    return solve_astrometry(x, y, flux, known, exposure.projection, **common)
+
+
+def _solve_farther_away(
+    frame: CalibratedFrame, rows: np.ndarray, loader: ReferenceLoader, settings: CalibrateSettings, first: FrameError
+) -> tuple[Table, AstrometricSolution]:
+    """References of a wide circle and the solution among them; where there is none, what failed at first counts."""
+    try:
+        reference = load_references(frame, loader, settings.blind.pointing_error_deg)
+        solution = _solve(frame, rows, reference, settings, blind=True)
+    except FrameError as error:
+        raise first from error
+    frame.metadata["astrometry_blind"] = True
+    return reference, solution
 
 
 def reference_filter(frame: CalibratedFrame, settings: CalibrateSettings) -> str | None:

@@ -14,14 +14,20 @@ from .positions import fit_astrometry
 from .settings import CalibrateSettings
 from .sources import (
     correct_fluxes,
+    deblend_all,
     detect_all,
     detect_bright,
     fit_final_psf,
     fit_first_psf,
     measure_all,
+    measure_candidates,
+    refine_sky,
+    repair_hits,
     subtract_sky,
 )
+from .star_list import list_stars
 from .summary import summarise
+from .withhold import withhold_unproven
 
 if TYPE_CHECKING:
     from skyloom.catalog.ids import IdGenerator
@@ -64,35 +70,39 @@ def calibrate_frame(
     """
     settings = settings or CalibrateSettings()
     frame = CalibratedFrame(exposure=exposure)
-    with _stage(frame, "background"):
+    with _stage(frame, settings, "background"):
         subtract_sky(frame, settings)
-    with _stage(frame, "psf"):
+    with _stage(frame, settings, "psf"):
         detect_bright(frame, settings, id_generator)
         fit_first_psf(frame, settings)
-    with _stage(frame, "detection"):
+    with _stage(frame, settings, "detection"):
+        repair_hits(frame, settings)
         detect_all(frame, settings)
-        subtract_sky(frame, settings)
-    with _stage(frame, "final_psf"):
-        measure_all(frame, settings, id_generator)
+        refine_sky(frame, settings)
+    with _stage(frame, settings, "final_psf"):
+        measure_candidates(frame, settings, id_generator)
         fit_final_psf(frame, settings)
-    with _stage(frame, "measurement"):
+    with _stage(frame, settings, "measurement"):
+        deblend_all(frame, settings)
         measure_all(frame, settings, id_generator)
-    with _stage(frame, "aperture_corrections"):
+    with _stage(frame, settings, "aperture_corrections"):
         correct_fluxes(frame, settings)
-    with _stage(frame, "astrometry"):
+    with _stage(frame, settings, "astrometry"):
         fit_astrometry(frame, reference_loader, settings)
-    with _stage(frame, "photometry"):
+    with _stage(frame, settings, "photometry"):
         fit_photometry(frame, photometry_loader or reference_loader, settings)
         calibrate_fluxes(frame)
-    with _stage(frame, "summary"):
-        summarise(frame)
-        calibrate_pixels(frame)
+    with _stage(frame, settings, "summary"):
+        list_stars(frame, settings)
+        summarise(frame, settings.summary)
+        if settings.calibrate_pixels:
+            calibrate_pixels(frame)
     frame.stage = "done"
     return frame
 
 
 @contextmanager
-def _stage(frame: CalibratedFrame, name: str) -> Iterator[None]:
+def _stage(frame: CalibratedFrame, settings: CalibrateSettings, name: str) -> Iterator[None]:
     """Name the stage, and give its errors the name and what had been obtained."""
     frame.stage = name
     try:
@@ -100,4 +110,5 @@ def _stage(frame: CalibratedFrame, name: str) -> Iterator[None]:
     except FrameError as error:
         error.metadata.setdefault("stage", name)
         error.partial = frame
+        withhold_unproven(frame, settings)
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,18 +10,24 @@ from astropy.table import Column, Table
 from lsst.images import BackgroundMap
 from lsst.images.fields import SumField
 
-from skyloom.background import subtract_background
-from skyloom.detection import detect_sources
+from skyloom.background import settle_background, subtract_background
+from skyloom.catalog.columns import flag_column
+from skyloom.cosmic_rays import repair_cosmic_rays
+from skyloom.deblend import deblend_sources
+from skyloom.detection import detect_adaptively, detect_sources
 from skyloom.errors import NoSourcesError
 from skyloom.images.footprints import FootprintSet
-from skyloom.measurement import measure_sources
-from skyloom.photometry import aperture_corrections, apply_aperture_corrections
+from skyloom.images.mask_planes import bitmask
+from skyloom.measurement import measure_sources, place_sky_sources
+from skyloom.photometry import aperture_corrections, apply_aperture_corrections, flag_correction_stars
 from skyloom.psf import psf_sigma
-from skyloom.psffit import fit_psf, select_psf_stars
+from skyloom.psffit import fit_psf, fit_psf_with_piff, select_psf_stars
 
 from .neighbours import subtract_neighbours
+from .star_list import footprints_of
 
 if TYPE_CHECKING:
+    from skyloom.background import Background
     from skyloom.catalog.ids import IdGenerator
     from skyloom.psffit import PsfFit
 
@@ -29,11 +36,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "correct_fluxes",
+    "deblend_all",
     "detect_all",
     "detect_bright",
     "fit_final_psf",
     "fit_first_psf",
     "measure_all",
+    "measure_candidates",
+    "refine_sky",
+    "repair_hits",
     "subtract_sky",
 ]
 
@@ -42,25 +53,51 @@ SKY = "sky"
 
 
 def subtract_sky(frame: CalibratedFrame, settings: CalibrateSettings) -> None:
-    """Subtract the sky; a second call, with the sources masked, subtracts what the first had left."""
-    sky = subtract_background(frame.exposure, settings.background)
-    field = sky.field
-    level = sky.sky_level
-    if frame.background is not None:
-        field = SumField([frame.background[SKY].field, field])
-        level += frame.metadata["sky_background"]
+    """Subtract the sky, with the sources still in."""
+    _keep_sky(frame, subtract_background(frame.exposure, settings.background))
+
+
+def refine_sky(frame: CalibratedFrame, settings: CalibrateSettings) -> None:
+    """Subtract what the first sky has left, with the sources masked; where they cover much, settle it anew."""
+    exposure, before = frame.exposure, frame.sky
+    assert exposure.psf is not None
+    assert before is not None
+    covered = float(np.mean((exposure.bits & bitmask("DETECTED")) != 0))
+    frame.metadata["detected_fraction"] = covered
+    if covered > settings.settle_sky_above:
+        exposure.image.array[...] += before.render()
+        settled = settle_background(exposure, psf_sigma(exposure.psf), settings.settling, settings.background)
+        frame.metadata |= {"sky_settled": settled.settled, "sky_masked_fraction": settled.masked_fraction}
+        _keep_sky(frame, settled.background)
+    else:
+        rest = subtract_background(exposure, settings.background)
+        both = SumField([before.field, rest.field])
+        _keep_sky(frame, dataclasses.replace(rest, field=both, sky_level=before.sky_level + rest.sky_level))
+
+
+def _keep_sky(frame: CalibratedFrame, sky: Background) -> None:
+    """Make a sky that was subtracted that of the frame."""
+    frame.sky = sky
     frame.background = BackgroundMap()
-    frame.background.add(SKY, field, "Sky subtracted before measurement.", is_subtracted=True)
+    frame.background.add(SKY, sky.field, "Sky subtracted before measurement.", is_subtracted=True)
     frame.exposure.backgrounds = frame.background
-    frame.metadata |= {"sky_background": level, "sky_noise": sky.sky_noise}
+    frame.metadata |= {"sky_background": sky.sky_level, "sky_noise": sky.sky_noise}
 
 
 def detect_bright(frame: CalibratedFrame, settings: CalibrateSettings, ids: IdGenerator | None) -> None:
     """Detect and measure the sources among which the first PSF stars are sought."""
-    footprints = detect_sources(frame.exposure, settings.psf_sigma_guess, settings.bright_detection)
+    if settings.adapt_threshold:
+        found = detect_adaptively(frame.exposure, settings.psf_sigma_guess, settings.adaptive_detection)
+        footprints = found.detections.footprints
+        frame.metadata |= {
+            "psf_adaptive_threshold_value": found.threshold,
+            "psf_adaptive_include_threshold_multiplier": found.include_multiplier,
+        }
+    else:
+        footprints = detect_sources(frame.exposure, settings.psf_sigma_guess, settings.bright_detection)
     frame.psf_stars_footprints = footprints
     frame.psf_stars = measure_sources(
-        frame.exposure, footprints, settings.measurement, ids, psf_sigma=settings.psf_sigma_guess
+        frame.exposure, footprints, settings.psf_measurement, ids, psf_sigma=settings.psf_sigma_guess
     )
     frame.metadata["n_bright_sources"] = len(frame.psf_stars)
 
@@ -76,53 +113,108 @@ def fit_first_psf(frame: CalibratedFrame, settings: CalibrateSettings) -> None:
 def detect_all(frame: CalibratedFrame, settings: CalibrateSettings) -> None:
     """Detect sources with the width of the PSF."""
     assert frame.exposure.psf is not None
-    frame.stars_footprints = detect_sources(frame.exposure, psf_sigma(frame.exposure.psf), settings.detection)
-    if len(frame.stars_footprints) == 0:
+    frame.sources_footprints = detect_sources(frame.exposure, psf_sigma(frame.exposure.psf), settings.detection)
+    if len(frame.sources_footprints) == 0:
         raise NoSourcesError("No source was detected.", cure="Check the exposure and the detection threshold.")
 
 
-def measure_all(frame: CalibratedFrame, settings: CalibrateSettings, ids: IdGenerator | None) -> None:
-    """Measure all detected sources with the PSF at hand; flags of PSF stars are carried over."""
-    assert frame.stars_footprints is not None
+def repair_hits(frame: CalibratedFrame, settings: CalibrateSettings) -> None:
+    """Find the cosmic rays, now that the PSF tells them from stars, and mend their pixels."""
+    if settings.repair:
+        hits = repair_cosmic_rays(frame.exposure, settings.cosmic_rays)
+        frame.metadata["n_cosmic_rays"] = hits.count
+
+
+def measure_candidates(frame: CalibratedFrame, settings: CalibrateSettings, ids: IdGenerator | None) -> None:
+    """Measure all detected sources with the first PSF, as far as the selection of PSF stars asks."""
+    assert frame.sources_footprints is not None
     assert frame.exposure.psf is not None
-    before = frame.stars
-    frame.stars = measure_sources(
-        frame.exposure, frame.stars_footprints, settings.measurement, ids, psf_sigma=psf_sigma(frame.exposure.psf)
+    frame.sources = measure_sources(
+        frame.exposure, frame.sources_footprints, settings.psf_measurement, ids, psf_sigma=psf_sigma(frame.exposure.psf)
     )
-    frame.metadata["n_sources"] = len(frame.stars)
-    if before is not None:
-        for name in (name for name in before.colnames if name.startswith("calib_")):
-            frame.stars[name] = before[name]
+
+
+def deblend_all(frame: CalibratedFrame, settings: CalibrateSettings) -> None:
+    """Say which light of blended sources is whose."""
+    assert frame.sources_footprints is not None
+    if settings.deblend:
+        frame.deblended = deblend_sources(frame.exposure, frame.sources_footprints, settings.deblending)
+
+
+def measure_all(frame: CalibratedFrame, settings: CalibrateSettings, ids: IdGenerator | None) -> None:
+    """Measure all detected sources with the final PSF, each in its own light, and places without a source."""
+    assert frame.sources_footprints is not None
+    assert frame.sources is not None
+    assert frame.exposure.psf is not None
+    candidates, deblended = frame.sources, frame.deblended
+    sky = place_sky_sources(frame.exposure, 0 if ids is None else ids.catalog_id, settings.sky_sources)
+    frame.sources = measure_sources(
+        frame.exposure,
+        frame.sources_footprints,
+        settings.measurement,
+        ids,
+        psf_sigma=psf_sigma(frame.exposure.psf),
+        light=None if deblended is None else deblended.pixels,
+        sky_sources=sky,
+    )
+    if deblended is not None:
+        _append(frame.sources, deblended.table, deblended.table.colnames)
+    _append(frame.sources, candidates, [name for name in candidates.colnames if name.startswith("calib_")])
+    frame.sources_footprints = _joined(frame.sources_footprints, sky)
+    frame.metadata |= {"n_sources": len(candidates), "n_sky_sources": len(sky)}
+
+
+def _append(table: Table, detected: Table, names: list[str]) -> None:
+    """Columns that the detected sources have, which come first, put beside those of all rows; sky sources get none."""
+    for name in names:
+        column = detected[name]
+        values = np.zeros(len(table), column.dtype)
+        if column.dtype.kind == "f":
+            values[:] = np.nan
+        values[: len(detected)] = column
+        table[name] = Column(values, unit=column.unit, description=column.description)
+
+
+def _joined(first: FootprintSet, second: FootprintSet) -> FootprintSet:
+    """The footprints of both."""
+    return FootprintSet([*first, *second], first.bbox, np.concatenate([first.ids, second.ids]))
 
 
 def fit_final_psf(frame: CalibratedFrame, settings: CalibrateSettings) -> None:
     """The PSF again, with the better sky, centroids measured in its own window, and faint neighbours known."""
-    assert frame.stars is not None
-    assert frame.stars_footprints is not None
-    stars = select_psf_stars(frame.stars, settings.psf_stars)
-    fit = fit_psf(frame.exposure, frame.stars, stars, settings.psf)
+    assert frame.sources is not None
+    assert frame.sources_footprints is not None
+    stars = select_psf_stars(frame.sources, settings.psf_stars)
+    if settings.psf_model == "piff":
+        fit = fit_psf_with_piff(frame.exposure, frame.sources, stars, settings.piff)
+    else:
+        fit = fit_psf(frame.exposure, frame.sources, stars, settings.psf)
     _attach(frame, fit)
-    _flag_psf_stars(frame.stars, stars, fit)
-    frame.psf_stars = frame.stars[stars]
-    frame.psf_stars_footprints = _footprints_of(frame.stars_footprints, frame.psf_stars)
+    _flag_psf_stars(frame.sources, stars, fit)
+    frame.psf_stars = frame.sources[stars]
+    frame.psf_stars_footprints = footprints_of(frame.sources_footprints, frame.psf_stars)
 
 
 def correct_fluxes(frame: CalibratedFrame, settings: CalibrateSettings) -> None:
     """Measure the aperture corrections on the PSF stars, freed of their neighbours, and apply them to all sources."""
-    assert frame.stars is not None
+    assert frame.sources is not None
     assert frame.exposure.psf is not None
-    assert frame.psf_fit is not None
-    fit, exposure, psf = frame.psf_fit, frame.exposure, frame.exposure.psf
-    stars = fit.used | fit.reserved
-    isolated = subtract_neighbours(exposure, frame.stars, stars, psf)
+    exposure, psf = frame.exposure, frame.exposure.psf
+    stars = flag_column(frame.sources, "calib_psf_used") | flag_column(frame.sources, "calib_psf_reserved")
+    isolated = subtract_neighbours(exposure, frame.sources, stars, psf)
     found = aperture_corrections(isolated, stars, exposure.bbox, psf_sigma(psf), settings.aperture_corrections)
     frame.aperture_corrections = found
     exposure.aperture_corrections = {name: correction.field for name, correction in found.items()}
-    apply_aperture_corrections(frame.stars, exposure.aperture_corrections)
+    apply_aperture_corrections(
+        frame.sources, exposure.aperture_corrections, expected=settings.aperture_corrections.fluxes
+    )
+    flag_correction_stars(frame.sources, found)
     # The candidates were copied with the fluxes of the first PSF.
-    frame.psf_stars = frame.stars[np.asarray(frame.stars["calib_psf_candidate"], dtype=bool)]
+    frame.psf_stars = frame.sources[np.asarray(frame.sources["calib_psf_candidate"], dtype=bool)]
     for name, correction in found.items():
         frame.metadata[f"{name}_aperture_correction_scatter"] = correction.scatter
+        frame.metadata[f"{name}_light_outside"] = correction.light_outside
+        frame.metadata[f"n_{name}_aperture_correction_stars"] = correction.n_stars
         frame.metadata["reference_aperture"] = correction.reference
 
 
@@ -146,11 +238,3 @@ def _flag_psf_stars(table: Table, candidates: np.ndarray, fit: PsfFit | None) ->
         ("calib_psf_reserved", fit.reserved, "Kept out of the PSF fit to test it."),
     ):
         table[name] = Column(values, description=text)
-
-
-def _footprints_of(footprints: FootprintSet, table: Table) -> FootprintSet:
-    """The footprints that hold the sources of a table."""
-    parent, own = np.asarray(table["parent_id"]), np.asarray(table["source_id"])
-    wanted = set(np.where(parent > 0, parent, own).tolist())
-    chosen = [i for i, number in enumerate(footprints.ids.tolist()) if number in wanted]
-    return FootprintSet([footprints[i] for i in chosen], footprints.bbox, footprints.ids[chosen])

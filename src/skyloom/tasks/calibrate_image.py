@@ -26,7 +26,7 @@ from skyloom.errors import FrameError
 from skyloom.images import Exposure, from_post_isr, plain_metadata, to_visit_image
 from skyloom.repo.reference_shards import find_reference_shards
 
-from .calibrate_image_config import StagesConfig, set_defaults, to_settings
+from .calibrate_image_config import StagesConfig, to_settings
 from .failure import FrameFailure
 
 if TYPE_CHECKING:
@@ -35,7 +35,14 @@ if TYPE_CHECKING:
 __all__ = ["CalibrateImageConfig", "CalibrateImageConnections", "CalibrateImageTask"]
 
 _DETECTOR = ("instrument", "visit", "detector")
-_OPTIONAL = ("psf_stars", "psf_stars_footprints", "astrometry_matches", "photometry_matches")
+_OPTIONAL = (
+    "sources",
+    "sources_footprints",
+    "psf_stars",
+    "psf_stars_footprints",
+    "astrometry_matches",
+    "photometry_matches",
+)
 
 
 class CalibrateImageConnections(PipelineTaskConnections, dimensions=_DETECTOR):
@@ -82,7 +89,7 @@ class CalibrateImageConnections(PipelineTaskConnections, dimensions=_DETECTOR):
         dimensions=_DETECTOR,
     )
     stars = Output(
-        doc="All sources of the frame.",
+        doc="The stars of the frame, alone and unresolved, and places without a source that tell the noise.",
         name="initial_stars_detector",
         storageClass="ArrowAstropy",
         dimensions=_DETECTOR,
@@ -90,6 +97,18 @@ class CalibrateImageConnections(PipelineTaskConnections, dimensions=_DETECTOR):
     stars_footprints = Output(
         doc="Their footprints.",
         name="initial_stars_footprints_detector",
+        storageClass="SkyloomFootprints",
+        dimensions=_DETECTOR,
+    )
+    sources = Output(
+        doc="All sources of the frame.",
+        name="initial_sources_detector",
+        storageClass="ArrowAstropy",
+        dimensions=_DETECTOR,
+    )
+    sources_footprints = Output(
+        doc="Their footprints.",
+        name="initial_sources_footprints_detector",
         storageClass="SkyloomFootprints",
         dimensions=_DETECTOR,
     )
@@ -147,11 +166,6 @@ class CalibrateImageConfig(PipelineTaskConfig, StagesConfig, pipelineConnections
         doc="Outputs beyond the main ones.",
     )
 
-    def setDefaults(self) -> None:
-        """Set the defaults that depend on where a part is used."""
-        super().setDefaults()  # type: ignore[no-untyped-call]
-        set_defaults(self)
-
 
 class CalibrateImageTask(PipelineTask):
     """Calibrate one frame: background, PSF, sources, aperture corrections, WCS, zero point, pixels in nJy.
@@ -186,20 +200,22 @@ class CalibrateImageTask(PipelineTask):
         camera: Camera = inputs["camera"]
         data_id = butlerQC.quantum.dataId
         assert data_id is not None
+        result = Struct()
         try:
-            result = self.run(
+            self.run(
                 exposures=[from_post_isr(frame) for frame in inputs["exposures"]],
-                id_generator=IdGenerator(int(data_id["visit"]), int(data_id["detector"]), camera.detector_max),
+                id_generator=self._ids(data_id, camera),
                 astrometry_loader=_catalogue(inputs["astrometry_ref_cat"]),
                 photometry_loader=_catalogue(inputs["photometry_ref_cat"]),
                 camera=camera,
+                result=result,
             )
             result.output_exposure = to_visit_image(result.output_exposure)
         except FrameError as error:
             failure = FrameFailure(error)
-            partial = _partial_struct(error)
+            result.output_exposure = None
             annotated = AnnotatedPartialOutputsError.annotate(failure, self, log=self.log)
-            butlerQC.put(partial, outputRefs)
+            butlerQC.put(result, outputRefs)
             raise annotated from failure
         butlerQC.put(result, outputRefs)
 
@@ -211,6 +227,7 @@ class CalibrateImageTask(PipelineTask):
         astrometry_loader: ReferenceLoader | None = None,
         photometry_loader: ReferenceLoader | None = None,
         camera: Camera | None = None,
+        result: Struct | None = None,
     ) -> Struct:
         """Calibrate a frame.
 
@@ -226,12 +243,16 @@ class CalibrateImageTask(PipelineTask):
             both.
         camera
             Tells the reference filter and the errors of the pointing, where the configuration does not.
+        result
+            Is filled and returned; when the frame fails, with what had been obtained.  A new one without it.
 
         Returns
         -------
         Struct
-            ``output_exposure``: the calibrated `Exposure`.
-            ``stars``, ``stars_footprints``: all sources and their footprints.
+            ``output_exposure``: the calibrated `Exposure`; of a failed frame, without the PSF, WCS and calibration
+            that were not reached.
+            ``stars``, ``stars_footprints``: the stars that are alone, places without a source, and their footprints.
+            ``sources``, ``sources_footprints``: all sources and their footprints.
             ``psf_stars``, ``psf_stars_footprints``: the candidates of the PSF and their footprints.
             ``background``: the sky that was subtracted, nJy.
             ``applied_photo_calib``: what turned electrons into nJy.
@@ -240,20 +261,38 @@ class CalibrateImageTask(PipelineTask):
         Raises
         ------
         FrameError
-            If a stage fails; its ``partial`` holds what had been obtained.
+            If a stage fails; its ``partial`` holds what had been obtained, as ``result`` does.
         ValueError
             If no reference loader is given.
         """
+        result = Struct() if result is None else result
         loader = astrometry_loader or photometry_loader
         if loader is None:
             raise ValueError("Give astrometry_loader or photometry_loader: a frame is calibrated against references.")
-        exposure = combine_snaps([exposures] if isinstance(exposures, Exposure) else list(exposures))
+        exposure = combine_snaps(exposures, bad_planes=tuple(self.config.snap_combine.bad_mask_planes))
         settings = self._settings(exposure, camera)
-        frame = calibrate_frame(
-            exposure, loader, settings, photometry_loader=photometry_loader, id_generator=id_generator
-        )
+        try:
+            frame = calibrate_frame(
+                exposure, loader, settings, photometry_loader=photometry_loader, id_generator=id_generator
+            )
+        except FrameError as error:
+            if isinstance(error.partial, CalibratedFrame):
+                _name_failure(error.partial, error)
+                _fill(result, error.partial)
+            raise
         self._report(frame)
-        return _struct(frame, output_exposure=frame.exposure)
+        return _fill(result, frame)
+
+    def _ids(self, data_id: Any, camera: Camera) -> IdGenerator:
+        """Makes the source ids of a frame."""
+        release = self.config.id_generator
+        return IdGenerator(
+            int(data_id["visit"]),
+            int(data_id["detector"]),
+            camera.detector_max,
+            release=release.release_id,
+            n_releases=release.n_releases,
+        )
 
     def _settings(self, exposure: Exposure, camera: Camera | None) -> CalibrateSettings:
         """The configuration as settings, with what the camera knows; gives the exposure its band."""
@@ -297,30 +336,27 @@ def _catalogue(handles: Sequence[Any]) -> ShardedCatalogue:
     return ShardedCatalogue({int(handle.dataId["htm7"]): handle.get for handle in handles})
 
 
-def _struct(frame: CalibratedFrame, **others: Any) -> Struct:
-    """What the stages yielded, under the names of the outputs."""
-    return Struct(
-        stars=frame.stars,
-        stars_footprints=frame.stars_footprints,
-        psf_stars=frame.psf_stars,
-        psf_stars_footprints=frame.psf_stars_footprints,
-        background=frame.background,
-        applied_photo_calib=frame.photo_calib,
-        astrometry_matches=frame.astrometry_matches,
-        photometry_matches=frame.photometry_matches,
-        **others,
-    )
+def _fill(result: Struct, frame: CalibratedFrame) -> Struct:
+    """Put what the stages yielded under the names of the outputs."""
+    result.output_exposure = frame.exposure
+    result.stars, result.stars_footprints = frame.stars, frame.stars_footprints
+    result.sources, result.sources_footprints = frame.sources, frame.sources_footprints
+    result.psf_stars, result.psf_stars_footprints = frame.psf_stars, frame.psf_stars_footprints
+    result.background = frame.background
+    result.applied_photo_calib = frame.photo_calib
+    result.astrometry_matches = frame.astrometry_matches
+    result.photometry_matches = frame.photometry_matches
+    return result
 
 
-def _partial_struct(error: FrameError) -> Struct:
-    """What a failed frame may still write; its tables say why it failed."""
-    frame = error.partial
-    if not isinstance(frame, CalibratedFrame):
-        return Struct()
-    for table in (frame.stars, frame.psf_stars, frame.astrometry_matches):
+def _name_failure(frame: CalibratedFrame, error: FrameError) -> None:
+    """The tables and the exposure of a failed frame say why it failed."""
+    figures = FrameFailure(error).metadata
+    failure = {"failure": str(error)} | {f"failure_{name}": value for name, value in figures.items()}
+    for table in (frame.sources, frame.stars, frame.psf_stars, frame.astrometry_matches):
         if table is not None:
-            table.meta["failure"] = str(error)
-    return _struct(frame)
+            table.meta |= failure
+    frame.exposure.metadata |= plain_metadata(failure)
 
 
 def _add_columns(table: Table, schema: Table) -> None:

@@ -1,0 +1,28 @@
+"""A frame that failed keeps nothing that did not pass."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .star_list import list_stars
+from .summary import summarise
+
+if TYPE_CHECKING:
+    from .frame import CalibratedFrame
+    from .settings import CalibrateSettings
+
+__all__ = ["withhold_unproven"]
+
+
+def withhold_unproven(frame: CalibratedFrame, settings: CalibrateSettings) -> None:
+    """Take from a failed frame the PSF, WCS and calibration that were not reached; summarise what there is."""
+    exposure = frame.exposure
+    if frame.psf_fit is None:
+        exposure.psf = None
+    if frame.astrometry is None:
+        exposure.projection = None
+    if frame.zero_point is None:
+        exposure.photo_calib = None
+    if frame.sources is not None and "flag_sky_source" in frame.sources.colnames:
+        list_stars(frame, settings)
+    summarise(frame, settings.summary)
