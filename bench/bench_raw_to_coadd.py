@@ -82,7 +82,7 @@ def main() -> None:
         "run drp": call("run", "drp", repo, "-o", "out", "-j", options.j, "-q"),
     }
     with Butler.from_config(str(repo), collections=["out"]) as butler:
-        refs = butler.query_datasets("initial_stars_detector", limit=None)
+        refs = butler.query_datasets("initial_sources_detector", limit=None)
         tables = [(int(ref.dataId["visit"]), 0, butler.get(ref)) for ref in refs]
         patches = len(butler.query_datasets("deep_coadd", limit=None))
     agreement = compare_survey(tables, survey.sky_now, "r")

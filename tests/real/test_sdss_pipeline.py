@@ -67,7 +67,7 @@ def test_zero_point_and_astrometry(butler: Butler, folder: Path, run: int) -> No
 def test_sources_are_those_of_lsst(butler: Butler, folder: Path, run: int) -> None:
     golden = read_golden(folder, run)
     theirs = clean_rows(golden)
-    stars = butler.get("initial_stars_detector", instrument="sdss", visit=visit_of(run), detector=14)
+    stars = butler.get("initial_sources_detector", instrument="sdss", visit=visit_of(run), detector=14)
     ours = np.flatnonzero(~(stars["flag_edge"] | stars["flag_centroid"] | stars["aperture_flag_6_0"]))
     x, y = (golden[f"base_SdssCentroid_{axis}"][theirs] for axis in "xy")
     first, second, distance = match_pixels(stars["x"][ours], stars["y"][ours], x, y, 1.0)

@@ -97,7 +97,7 @@ def _calibrated(frame: Exposure) -> dict[str, Any]:
         "initial_pvi_background": made.background,
         "initial_photoCalib_detector": made.photo_calib,
         "calibrate_image_metadata": _metadata(dict(made.metadata) | {"zero_point_scatter_mag": 0.01}),
-        "initial_stars_detector": made.stars,
+        "initial_stars_detector": made.sources,
         "initial_psf_stars_detector": made.psf_stars,
         "initial_astrometry_match_detector": made.astrometry_matches,
         "initial_photometry_match_detector": made.photometry_matches,
@@ -109,7 +109,7 @@ def _failed() -> dict[str, Any]:
     made = products()
     return {
         "initial_pvi_background": made.background,
-        "initial_stars_detector": made.stars,
+        "initial_stars_detector": made.sources,
         "initial_psf_stars_detector": made.psf_stars,
         "calibrate_image_metadata": _metadata({"failure": {"message": REASON}}),
     }
@@ -251,5 +251,5 @@ def test_sky_is_taken_off_a_frame_that_failed(repo: Path) -> None:
     np.testing.assert_allclose(
         (before - failed.exposure.image.array)[:, [0, -1]], [[190.05, 209.95]] * SHAPE[0], atol=0.1
     )
-    assert failed.stars is not None
-    assert len(failed.stars) == N_STARS
+    assert failed.sources is not None
+    assert len(failed.sources) == N_STARS

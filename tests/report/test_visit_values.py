@@ -214,7 +214,7 @@ def test_figures_of_the_whole(whole: FrameProducts) -> None:
 
 def test_what_is_missing_has_no_figure() -> None:
     assert measured(FrameProducts()) == {}
-    alone = measured(FrameProducts(stars=source_table()))
+    alone = measured(FrameProducts(sources=source_table()))
     assert alone["n_sources"] == N_STARS
     assert "zero_point_mag" not in alone
     assert "sky_structure" not in alone

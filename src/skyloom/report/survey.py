@@ -97,7 +97,7 @@ def _refs(butler: Butler, dataset_type: str, band: str | None = None) -> list[Da
 
 
 def _star_tables(butler: Butler) -> Iterator[tuple[int, int, Table]]:
-    for ref in _refs(butler, "initial_stars_detector"):
+    for ref in _refs(butler, "initial_sources_detector"):
         # Frames that failed write their stars too; only published ones count.
         if butler.exists("initial_pvi", ref.dataId):
             yield int(ref.dataId["visit"]), int(ref.dataId["detector"]), butler.get(ref)

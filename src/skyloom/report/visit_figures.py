@@ -97,7 +97,7 @@ FIGURES: dict[str, FigureKind] = {
 def frame_figures(products: FrameProducts) -> Iterator[tuple[str, Figure]]:
     """The figures that the products allow, by name, one at a time.
 
-    In a notebook: ``dict(frame_figures(FrameProducts(exposure=exposure, stars=table)))``, or
+    In a notebook: ``dict(frame_figures(FrameProducts(exposure=exposure, sources=table)))``, or
     ``FrameProducts.of(frame)`` for what `skyloom.calibrate.calibrate_frame` returned.
     """
     for name, kind in FIGURES.items():

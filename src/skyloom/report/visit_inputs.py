@@ -32,6 +32,7 @@ _LOUD = ("WARNING", "ERROR", "CRITICAL", "FATAL")
 _EXECUTOR = "exited with partial outputs"
 """What the executor adds of its own to the failure of a frame."""
 _PRODUCTS = {
+    "sources": "initial_sources_detector",
     "stars": "initial_stars_detector",
     "psf_stars": "initial_psf_stars_detector",
     "astrometry_matches": "initial_astrometry_match_detector",
@@ -139,6 +140,9 @@ def read_frame(butler: Butler, instrument: str, visit: int, detector: int, run: 
     """
     data_id = {"instrument": instrument, "visit": visit, "detector": detector}
     found: dict[str, Any] = {name: _get(butler, kind, data_id, run) for name, kind in _PRODUCTS.items()}
+    # A run may have been told to keep the list of stars alone.
+    stars = found.pop("stars")
+    found["sources"] = stars if found["sources"] is None else found["sources"]
     frame = _get(butler, "initial_pvi", data_id, run)
     metadata = _metadata(butler, data_id, run)
     failure = _failure(metadata)

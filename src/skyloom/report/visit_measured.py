@@ -69,9 +69,9 @@ def _of_pixels(products: FrameProducts) -> dict[str, float]:
 
 
 def _of_sources(products: FrameProducts) -> dict[str, float]:
-    if products.stars is None or len(products.stars) == 0:
+    if products.sources is None or len(products.sources) == 0:
         return {}
-    kinds = source_kinds(products.stars, None)
+    kinds = source_kinds(products.sources, None)
     real = kinds != SourceKind.SKY
     doubtful = (kinds == SourceKind.FLAGGED) & real
     values = {"n_sources": float(real.sum())}

@@ -35,7 +35,7 @@ class FrameProducts:
     detector: int | None = None
     exposure: Exposure | None = None
     """Sky subtracted; calibrated, or as far as a frame came that failed."""
-    stars: Table | None = None
+    sources: Table | None = None
     """All sources."""
     psf_stars: Table | None = None
     """The candidates of the PSF."""
@@ -61,7 +61,7 @@ class FrameProducts:
         """What a recipe returned, or the ``partial`` of its error."""
         return cls(
             exposure=frame.exposure,
-            stars=frame.stars,
+            sources=frame.sources,
             psf_stars=frame.psf_stars,
             astrometry_matches=frame.astrometry_matches,
             photometry_matches=frame.photometry_matches,
@@ -78,9 +78,9 @@ class FrameProducts:
         if self.exposure is not None:
             rows, columns = self.exposure.image.array.shape
             return rows, columns
-        if self.stars is None or len(self.stars) == 0:
+        if self.sources is None or len(self.sources) == 0:
             return 1, 1
-        return tuple(int(np.nanmax(float_column(self.stars, axis))) + 1 for axis in ("y", "x"))  # type: ignore[return-value]
+        return tuple(int(np.nanmax(float_column(self.sources, axis))) + 1 for axis in ("y", "x"))  # type: ignore[return-value]
 
     @property
     def origin(self) -> tuple[int, int]:
@@ -116,9 +116,9 @@ class FrameProducts:
         if self.psf_stars is not None:
             marked = flag_column(self.psf_stars, "calib_psf_candidate")
             return self.psf_stars[marked] if marked.any() else self.psf_stars
-        if self.stars is None or "calib_psf_candidate" not in self.stars.colnames:
+        if self.sources is None or "calib_psf_candidate" not in self.sources.colnames:
             return None
-        return self.stars[flag_column(self.stars, "calib_psf_candidate")]
+        return self.sources[flag_column(self.sources, "calib_psf_candidate")]
 
     def magnitudes(self, table: Table) -> np.ndarray:
         """AB magnitude of the PSF flux of each source of a table, instrumental before there is a zero point.
@@ -142,23 +142,23 @@ class FrameProducts:
     def magnitude_errors(self, table: Table) -> np.ndarray:
         """Error of the magnitude of the source with the same ``source_id`` by its PSF flux; 0 where it is not known."""
         rows, errors = self._rows(table), np.zeros(len(table))
-        if self.stars is None or not {"psf_flux", "psf_flux_err"} <= set(self.stars.colnames):
+        if self.sources is None or not {"psf_flux", "psf_flux_err"} <= set(self.sources.colnames):
             return errors
         with np.errstate(invalid="ignore", divide="ignore"):
-            relative = np.abs(float_column(self.stars, "psf_flux_err") / float_column(self.stars, "psf_flux"))
+            relative = np.abs(float_column(self.sources, "psf_flux_err") / float_column(self.sources, "psf_flux"))
         errors[rows >= 0] = np.nan_to_num(_MAG * relative, posinf=0.0)[rows[rows >= 0]]
         return errors
 
     def _of_sources(self, table: Table) -> np.ndarray:
         """Magnitudes of the sources with the same identifiers; NaN where there is none."""
         rows, magnitudes = self._rows(table), np.full(len(table), np.nan)
-        if self.stars is not None and (rows >= 0).any() and "psf_flux" in self.stars.colnames:
-            magnitudes[rows >= 0] = self.magnitudes(self.stars)[rows[rows >= 0]]
+        if self.sources is not None and (rows >= 0).any() and "psf_flux" in self.sources.colnames:
+            magnitudes[rows >= 0] = self.magnitudes(self.sources)[rows[rows >= 0]]
         return magnitudes
 
     def _rows(self, table: Table) -> np.ndarray:
         """Rows of the sources with the same ``source_id``; -1 where there is none."""
-        if self.stars is None or "source_id" not in self.stars.colnames or "source_id" not in table.colnames:
+        if self.sources is None or "source_id" not in self.sources.colnames or "source_id" not in table.colnames:
             return np.full(len(table), -1, dtype=np.int64)
-        known = {int(number): row for row, number in enumerate(self.stars["source_id"])}
+        known = {int(number): row for row, number in enumerate(self.sources["source_id"])}
         return np.array([known.get(int(number), -1) for number in table["source_id"]], dtype=np.int64)

@@ -73,11 +73,11 @@ def image_figure(products: FrameProducts) -> Figure | None:
 
 def source_figure(products: FrameProducts) -> Figure | None:
     """The image with a mark for each source, and its most crowded part enlarged; None without sources or pixels."""
-    if products.exposure is None or products.stars is None or len(products.stars) == 0:
+    if products.exposure is None or products.sources is None or len(products.sources) == 0:
         return None
     exposure, shape, origin = products.exposure, products.shape, products.origin
-    kinds = source_kinds(products.stars, exposure.psf)
-    x, y = float_column(products.stars, "x"), float_column(products.stars, "y")
+    kinds = source_kinds(products.sources, exposure.psf)
+    x, y = float_column(products.sources, "x"), float_column(products.sources, "y")
     figure, panels = frame_panels(shape, 2, bars=False, side=1.7)
     size = binning_of(shape)
     _grey(panels[0], stretched(bin_image(exposure.image.array, size)), extent_of(shape, origin, size))
