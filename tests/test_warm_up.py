@@ -11,12 +11,12 @@ CODE = """
 from skyloom import warm_up
 assert not warm_up.is_compiled()
 warm_up.subprocess.Popen = lambda command, **_: command
-assert warm_up.start_compiling()[0]
+assert len(warm_up.start_compiling()) == 2
 folder = warm_up.Path(warm_up.fit_stamps.stats.cache_path)
 folder.mkdir(parents=True, exist_ok=True)
 (folder / "psf_flux.fit_stamps-1.py313.nbi").touch()
 assert warm_up.is_compiled()
-assert warm_up.start_compiling() is None
+assert warm_up.start_compiling() == []
 """
 
 

@@ -1,4 +1,4 @@
-"""Compile the kernels before they are needed, by taking one small simulated frame all the way to a coadd."""
+"""Compile the kernels before they are needed, by taking small frames all the way from raw to a coadd."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
-from lsst.images import Image, Mask, MaskedImage
+from lsst.images import GeneralFrame, Image, Mask, MaskedImage
+from lsst.images.psfs import GaussianPointSpreadFunction
 
+from skyloom.deblend import deblend_sources
+from skyloom.detection import detect_sources
+from skyloom.images import Exposure
+from skyloom.images.projection import projection_from_header
 from skyloom.kernels.psf_flux import fit_stamps
+from skyloom.measurement import measure_sources, place_sky_sources
 
 if TYPE_CHECKING:
-    from skyloom.images import Exposure, RawExposure
+    from skyloom.images import RawExposure
 
-__all__ = ["compile_kernels", "is_compiled", "start_compiling"]
+__all__ = ["compile_frames", "compile_kernels", "compile_stars", "is_compiled", "start_compiling"]
 
 
 def is_compiled() -> bool:
@@ -27,21 +33,35 @@ def is_compiled() -> bool:
     return any(Path(fit_stamps.stats.cache_path).glob("psf_flux.fit_stamps-*.nbi"))
 
 
-def start_compiling() -> subprocess.Popen[bytes] | None:
-    """Compile in a process of its own, beside other work; None where it was done before."""
+def start_compiling() -> list[subprocess.Popen[bytes]]:
+    """Compile in two processes beside other work; none where it was done before."""
     if is_compiled():
-        return None
-    return subprocess.Popen(
-        [sys.executable, "-c", f"from {__name__} import compile_kernels; compile_kernels()"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+        return []
+    return [
+        subprocess.Popen(
+            [sys.executable, "-c", f"from {__name__} import {part.__name__}; {part.__name__}()"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for part in (compile_stars, compile_frames)
+    ]
 
 
 def compile_kernels() -> None:
-    """Compile what masters, single frames, warps and coadds need, in this order; numba's cache on disk keeps it."""
+    """Compile what masters, single frames, warps and coadds need; numba's cache on disk keeps it."""
+    compile_stars()
+    compile_frames()
+
+
+def compile_stars() -> None:
+    """Compile the masters' kernels, and those that take a frame whose PSF and WCS are known."""
     _compile_masters()
-    _compile_frames()
+    frame = _frame_of_stars()
+    footprints = detect_sources(frame)
+    light = deblend_sources(frame, footprints).pixels
+    measure_sources(frame, footprints, light=light, sky_sources=place_sky_sources(frame, 1))
+    frame.unit = u.nJy
+    _compile_coadds(frame)
 
 
 def _compile_masters() -> None:
@@ -57,13 +77,12 @@ def _compile_masters() -> None:
     find_defects(list(frames))
 
 
-def _compile_frames() -> None:
-    from skyloom.coadd import ExposureHandle, assemble_coadd, prepare_inputs
+def compile_frames() -> None:
+    """Compile what takes a raw frame to a calibrated one."""
     from skyloom.images import from_post_isr, to_post_isr
     from skyloom.instruments import Camera
     from skyloom.simulate import CalibrationSettings, SkySettings, SurveySettings, VisitSettings, simulate_survey
     from skyloom.tasks import CalibrateImageTask, IsrTask
-    from skyloom.warp import VisitWarp
 
     settings = SurveySettings(
         detectors=(0,),
@@ -83,6 +102,32 @@ def _compile_frames() -> None:
     corrected = IsrTask(config=config).run(raw, camera=camera, **_plain_masters(raw)).exposure
     frame: Exposure = from_post_isr(to_post_isr(corrected))
     CalibrateImageTask().run(exposures=frame, astrometry_loader=lambda *_: references, camera=camera)
+
+
+def _frame_of_stars() -> Exposure:
+    """Pairs of stars on a flat sky, with the PSF and WCS that they were drawn with."""
+    size, sigma = 256, 1.5
+    y, x = np.mgrid[:size, :size]
+    pixels = np.random.default_rng(1).normal(0.0, 10.0, (size, size))
+    for row in range(30, size, 50):
+        for column in range(30, size, 50):
+            for step, flux in ((0.0, 30000.0), (6.0, 10000.0)):
+                square = (x - column - step) ** 2 + (y - row) ** 2
+                pixels += flux * np.exp(-0.5 * square / sigma**2) / (2 * np.pi * sigma**2)
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRVAL2": 2.0})
+    header.update({"CRPIX1": 128.0, "CRPIX2": 128.0, "CD1_1": -5e-5, "CD2_2": 5e-5, "CUNIT1": "deg", "CUNIT2": "deg"})
+    frame = Exposure.from_arrays(
+        pixels.astype(np.float32), variance=np.full(pixels.shape, 100.0, np.float32), unit=u.electron
+    )
+    frame.psf = GaussianPointSpreadFunction(sigma, frame.bbox, 25)
+    frame.projection = projection_from_header(header, GeneralFrame(unit=u.pix))
+    return frame
+
+
+def _compile_coadds(frame: Exposure) -> None:
+    from skyloom.coadd import ExposureHandle, assemble_coadd, prepare_inputs
+    from skyloom.warp import VisitWarp
+
     assert frame.projection is not None
     handles = []
     for visit in range(3):

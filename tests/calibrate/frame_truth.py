@@ -64,8 +64,8 @@ def frame_truth(simulated: SimulatedFrame) -> Truth:
 
 def figures(simulated: SimulatedFrame, frame: CalibratedFrame) -> dict[str, float]:
     """Name and value of every figure of one frame; those that take many stars are NaN without them."""
-    truth, table = frame_truth(simulated), frame.sources
-    assert table is not None
+    assert frame.sources is not None
+    truth, table = frame_truth(simulated), frame.sources[~np.asarray(frame.sources["flag_sky_source"])]
     assert frame.zero_point is not None
     place = np.stack([np.asarray(table["x"]), np.asarray(table["y"])], 1)
     distance, row = cKDTree(place).query(np.stack([truth.x, truth.y], 1), distance_upper_bound=0.5 * truth.fwhm + 0.5)
@@ -107,7 +107,7 @@ def _astrometry(
 def _pulls(stars: dict[str, np.ndarray], truth: Truth, chosen: np.ndarray, middling: np.ndarray) -> dict[str, float]:
     """Robust widths of the errors of positions and fluxes in units of the stated ones."""
     true = {"x": truth.x[chosen], "y": truth.y[chosen], "psf_flux": truth.flux[chosen]}
-    widths = {}
+    widths = {"n_pulls": float(middling.sum())}
     for name, value in true.items():
         pull = ((stars[name] - value) / stars[f"{name}_err"])[middling]
         widths[f"pull_{name}"] = (

@@ -163,7 +163,7 @@ def products(**others: object) -> FrameProducts:
     """All of it."""
     known = {
         "exposure": exposure(),
-        "stars": source_table(),
+        "sources": source_table(),
         "psf_stars": source_table(),
         "astrometry_matches": astrometry_matches(),
         "photometry_matches": photometry_matches(),

@@ -205,8 +205,8 @@ def test_figures_without_a_repository_are_small_and_labelled() -> None:
     [
         (["astrometry_matches"], {"astrometry", "astrometry_residuals"}, "zero_point"),
         (["photometry_matches"], {"zero_point", "zero_point_map"}, "astrometry"),
-        (["stars"], {"sources"}, "psf_residuals"),
-        (["psf_stars", "stars"], {"sources", "psf_residuals", "psf_stamps", "growth"}, "psf_field"),
+        (["sources"], {"sources"}, "psf_residuals"),
+        (["psf_stars", "sources"], {"sources", "psf_residuals", "psf_stamps", "growth"}, "psf_field"),
         (["exposure"], {"image", "sources", "psf_stamps", "psf_residuals"}, "growth"),
     ],
 )
@@ -217,7 +217,7 @@ def test_what_is_missing_leaves_out_its_figures(missing: list[str], gone: set[st
 
 
 def test_tables_without_rows_have_no_figures() -> None:
-    empty = {name: Table() for name in ("stars", "psf_stars", "astrometry_matches", "photometry_matches")}
+    empty = {name: Table() for name in ("sources", "psf_stars", "astrometry_matches", "photometry_matches")}
     assert dict(frame_figures(FrameProducts(**empty))) == {}  # type: ignore[arg-type]
 
 

@@ -43,9 +43,10 @@ class CalibrateSettings:
     cosmic_rays: CosmicRaySettings = field(default_factory=CosmicRaySettings)
     detection: DetectionSettings = field(default_factory=DetectionSettings)
     """Detection with the PSF."""
-    settle_sky_above: float = 0.15
+    settle_sky_above: float = 1.0
     """Where sources cover more than this share of the frame, the sky is settled under a generous mask of all visible
-    light: on crowded fields, nebulae, large galaxies.  1 never does so, 0 always."""
+    light: for nebulae and large galaxies.  1 never does so, 0 always.  On crowded fields it makes stars too bright: it
+    leaves the light of the stars that are too faint to be seen, on which all others stand."""
     settling: SettleSettings = field(default_factory=SettleSettings)
     sky_sources: SkySourceSettings = field(default_factory=SkySourceSettings)
     deblend: bool = True

@@ -41,11 +41,13 @@ def command(output: Path, processes: int, seed: int, memory: int | None, quiet: 
 
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
     begun = time.monotonic()
-    if memory is None:
-        # On a fresh machine the kernels have to be compiled: once, while the frames are drawn, not in every worker.
-        start_compiling()
+    # On a fresh machine the kernels have to be compiled: once, while the frames are drawn, not in every worker.
+    compiling = start_compiling() if memory is None else []
     survey = _simulate(output, seed, processes, console)
     for arguments in _commands(output, survey, processes, memory, quiet):
+        if arguments[0] == "run":
+            for process in compiling:
+                process.wait()
         console.print(f"[bold]$ skyloom {' '.join(arguments)}[/bold]" if len(arguments) < 8 else _shortened(arguments))
         _call(arguments)
     passed = _report(output, survey)

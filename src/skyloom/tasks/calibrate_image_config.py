@@ -106,6 +106,7 @@ class StagesConfig(Config):
         default=_RECIPE.settle_sky_above,
         min=0.0,
         max=1.0,
+        inclusiveMax=True,
         doc="Share of the frame under sources from which the sky is settled under a generous mask of them.",
     )
     star_background: Any = ConfigField(dtype=mirror(_RECIPE.settling), doc="That settling.")
