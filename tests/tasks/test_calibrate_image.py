@@ -18,6 +18,7 @@ from skyloom.catalog.htm import shard_ids
 from skyloom.catalog.refcat import reference_table
 from skyloom.errors import BadFrameError
 from skyloom.images import Exposure, to_post_isr
+from skyloom.instruments import Camera
 from skyloom.tasks import CalibrateImageTask
 from skyloom.tasks.calibrate_image import CalibrateImageConfig, CalibrateImageConnections
 from skyloom.tasks.calibrate_image_config import to_settings
@@ -133,6 +134,19 @@ def test_configuration_reaches_the_settings_and_the_camera_fills_in() -> None:
     assert settings.measurement.aperture_radii == (4.0, 8.0)
     assert settings.astrometry.scale_error == 0.3
     assert settings.astrometry.pointing_error_deg == 0.25
+
+
+def test_colour_term_of_the_cameras_filter_reaches_the_zero_point(simulated: SimulatedFrame) -> None:
+    own = "{band: r, reference: r, colour_term: {secondary: i, c0: 0.3, c1: -0.05}}"
+    camera = Camera.from_yaml(CAMERA.to_yaml().replace("{band: r, reference: r}", own))
+    assert camera != CAMERA
+    plain, corrected = (
+        CalibrateImageTask().run(exposures=simulated.exposure.copy(), astrometry_loader=simulated.loader, camera=known)
+        for known in (CAMERA, camera)
+    )
+    colour = -2.5 * np.log10(simulated.reference["flux_r"] / simulated.reference["flux_i"])
+    shift = corrected.applied_photo_calib.zero_point_mag - plain.applied_photo_calib.zero_point_mag
+    assert shift == pytest.approx(0.3 - 0.05 * np.median(colour), abs=0.02)
 
 
 def test_unwanted_outputs_have_no_connection() -> None:

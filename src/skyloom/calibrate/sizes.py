@@ -18,10 +18,13 @@ __all__ = ["model_widths"]
 
 
 def model_widths(table: Table, psf: PointSpreadFunction) -> tuple[np.ndarray, np.ndarray]:
-    """Determinant radius of each source and of the PSF there, pixels; NaN where it cannot be had."""
-    xx, yy, xy = (float_column(table, name) for name in ("ixx", "iyy", "ixy"))
-    determinant = xx * yy - xy**2
-    width = np.where(determinant > 0, np.abs(determinant) ** 0.25, np.nan)
+    """Determinant radius of each source and of the PSF there, pixels; NaN where it cannot be had.
+
+    The PSF's moments are those of the table, where they were measured.
+    """
+    width = _determinant_radius(table, "i")
+    if "psf_ixx" in table.colnames:
+        return width, _determinant_radius(table, "psf_i")
     expected = np.full(len(table), np.nan)
     x, y = float_column(table, "x"), float_column(table, "y")
     rows = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
@@ -29,3 +32,10 @@ def model_widths(table: Table, psf: PointSpreadFunction) -> tuple[np.ndarray, np
         stamps, _, _ = psf_stamps(psf, x[rows], y[rows])
         expected[rows] = stamp_sigmas(stamps)
     return width, expected
+
+
+def _determinant_radius(table: Table, prefix: str) -> np.ndarray:
+    """Fourth root of the determinant of the moments in the columns of a prefix; NaN where it is not positive."""
+    xx, yy, xy = (float_column(table, f"{prefix}{name}") for name in ("xx", "yy", "xy"))
+    determinant = xx * yy - xy**2
+    return np.asarray(np.where(determinant > 0, np.abs(determinant) ** 0.25, np.nan))

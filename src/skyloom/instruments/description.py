@@ -18,6 +18,7 @@ __all__ = [
     "AmplifierDescription",
     "BoxDescription",
     "CameraDescription",
+    "ColourTermDescription",
     "DateSource",
     "DetectorDescription",
     "FilterDescription",
@@ -125,6 +126,19 @@ class DetectorDescription(Part):
         return self
 
 
+class ColourTermDescription(Part):
+    """How the camera's magnitudes differ from the catalogue's: `m = p + c0 + c1 (p - s) + c2 (p - s)^2`.
+
+    p is the filter's reference, s the secondary.
+    """
+
+    secondary: str
+    """Filter of the reference catalogue that gives the colour."""
+    c0: float = 0.0
+    c1: float = 0.0
+    c2: float = 0.0
+
+
 class FilterDescription(Part):
     """One filter of the camera."""
 
@@ -132,6 +146,8 @@ class FilterDescription(Part):
     """Short name that filters of different cameras share; coadds are made a band."""
     reference: str | None = None
     """Filter of the reference catalogue that it is calibrated against; None: that of the same name as the band."""
+    colour_term: ColourTermDescription | None = None
+    """From the reference to the camera's own system; None: they are taken as one."""
     aliases: list[str] = Field(default_factory=list)
     """Other names under which headers know it."""
 

@@ -24,6 +24,7 @@ from skyloom.catalog.ids import IdGenerator
 from skyloom.catalog.refcat import ShardedCatalogue
 from skyloom.errors import FrameError
 from skyloom.images import Exposure, from_post_isr, plain_metadata, to_visit_image
+from skyloom.photometry import ColourTerm
 from skyloom.repo.reference_shards import find_reference_shards
 
 from .calibrate_image_config import StagesConfig, to_settings
@@ -303,7 +304,12 @@ class CalibrateImageTask(PipelineTask):
         if known is None:
             return settings
         exposure.band = exposure.band or known.band
-        return dataclasses.replace(settings, reference_filter=settings.reference_filter or known.reference)
+        name = settings.reference_filter or known.reference or known.band
+        photometry = settings.photometry
+        if known.colour_term is not None and self.config.apply_colour_terms:
+            term = ColourTerm(filter_name=name, **known.colour_term.model_dump())
+            photometry = dataclasses.replace(photometry, colour_terms=(term,))
+        return dataclasses.replace(settings, reference_filter=name, photometry=photometry)
 
     def _report(self, frame: CalibratedFrame) -> None:
         """Put the figures into the task's metadata and a line into the log; add the caller's columns."""

@@ -135,6 +135,9 @@ class StagesConfig(Config):
         dtype=str, default=None, optional=True, doc="Reference filter that orders the stars; None: as in photometry."
     )
     photometry: Any = ConfigField(dtype=mirror(_RECIPE.photometry), doc="Zero point.")
+    apply_colour_terms: Any = Field(
+        dtype=bool, default=True, doc="Whether the colour term of the camera's filter, where it has one, is applied."
+    )
     photometry_size_tolerance: Any = Field(
         dtype=float, default=_RECIPE.photometry_size_tolerance, doc="How far a star's width may be off the PSF's."
     )
