@@ -7,7 +7,7 @@ import pytest
 from accuracy_cases import calibrated_figures
 
 FRAMES = {
-    "usual": (0, 1, 2),
+    "usual": (0, 1),
     "crowded": (0,),
     "galaxies": (0,),
     "undersampled": (0,),

@@ -23,9 +23,11 @@ def model_widths(table: Table, psf: PointSpreadFunction) -> tuple[np.ndarray, np
     The PSF's moments are those of the table, where they were measured.
     """
     width = _determinant_radius(table, "i")
-    if "psf_ixx" in table.colnames:
-        return width, _determinant_radius(table, "psf_i")
     expected = np.full(len(table), np.nan)
+    if "psf_ixx" in table.colnames:
+        expected = _determinant_radius(table, "psf_i")
+        if np.isfinite(expected).any():
+            return width, expected
     x, y = float_column(table, "x"), float_column(table, "y")
     rows = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
     if rows.size:

@@ -7,12 +7,14 @@ import math
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
+
 __all__ = ["aperture_sums", "circle_pixel_overlap", "circle_sums", "row_capacity", "segment_area"]
 
 SMALL_SEGMENT = 0.1  # half chord over radius up to which the series of a circular segment is exact to 1e-15
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _corner_area(x: float, y: float, r: float) -> float:
     """Area of the part of a disk about the origin inside the rectangle from the origin to (x, y); odd in x and y."""
     sign = 1.0
@@ -41,7 +43,7 @@ def segment_area(chord_squared: float, r: float) -> float:
     return r * r * t * t2 * (series + t2**5 * 63.0 / 1664.0)
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _quadrant_overlap(x0: float, y0: float, r: float) -> float:
     """Overlap of a circle about the origin with a unit pixel whose lower left corner has x0 >= 0, y0 >= 0.
 
@@ -72,7 +74,7 @@ def circle_pixel_overlap(dx: float, dy: float, r: float) -> float:
     return float(max(area, 0.0))
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _row_sums(
     image: np.ndarray, variance: np.ndarray, unusable: np.ndarray, iy: int, x0: int, x1: int, sums: np.ndarray
 ) -> None:

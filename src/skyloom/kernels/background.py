@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
 from .statistics import truncation_factor
 
 __all__ = ["mesh_statistics", "render_akima"]
@@ -15,7 +16,7 @@ _START_SAMPLE = 512  # pixels of a cell from which the clipping starts
 _PART = 256  # pixels whose sums are taken in float32 before they are added in float64
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _usable_in_row(image: np.ndarray, bits: np.ndarray, ignored: int) -> int:
     """Number of the finite pixels of a row without an ignored bit."""
     n = 0
@@ -24,7 +25,7 @@ def _usable_in_row(image: np.ndarray, bits: np.ndarray, ignored: int) -> int:
     return n
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _usable(image: np.ndarray, bits: np.ndarray, ignored: int, cell: tuple[int, int, int, int], out: np.ndarray) -> int:
     """Copy the finite pixels of a cell (y0, y1, x0, x1) without an ignored bit into ``out``; their number."""
     n = 0
@@ -54,7 +55,7 @@ def _part_within(values: np.ndarray, centre: np.float32, half_width: np.float32)
     return np.float32(kept), np.float32(total), np.float32(square)
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _sums_within(values: np.ndarray, centre: float, half_width: float) -> tuple[float, float, float]:
     """Number of the values within ``half_width`` of ``centre``, and the sums of their offsets and of the squares."""
     kept, total, square = 0.0, 0.0, 0.0
@@ -66,7 +67,7 @@ def _sums_within(values: np.ndarray, centre: float, half_width: float) -> tuple[
     return kept, total, square
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _start(values: np.ndarray) -> tuple[float, float]:
     """Median and scatter from the quartiles of some of the values: enough for 4 % in sigma."""
     sample = np.sort(values[:: max(1, values.size // _START_SAMPLE)])
@@ -77,7 +78,7 @@ def _start(values: np.ndarray) -> tuple[float, float]:
     return sample[n // 2], spread
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _clipped_mean(values: np.ndarray, n_sigma: float, max_iterations: int) -> tuple[float, float]:
     """Mean and scatter as `skyloom.kernels.statistics.clipped_mean` has them, of float32 values."""
     if values.size == 0:
@@ -144,7 +145,7 @@ def mesh_statistics(
     return mean, sigma, count
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _akima_slopes(at: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
     """Slopes of an Akima spline at its nodes (at least two) into ``slope``; two nodes give a straight line."""
     n = at.size
@@ -168,7 +169,7 @@ def _akima_slopes(at: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
             slope[i] = 0.5 * (steps[i + 1] + steps[i + 2])
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _akima_row(at: np.ndarray, value: np.ndarray, slope: np.ndarray, first: int, out: np.ndarray) -> None:
     """Evaluate an Akima spline at the integers from ``first`` on."""
     _akima_slopes(at, value, slope)

@@ -7,13 +7,14 @@ import math
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
 from .moments import WINDOW_SIGMAS, centroid
 from .own_light import COVERED
 
 __all__ = ["centroids_without_neighbours"]
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _add_stamp(image: np.ndarray, stamp: np.ndarray, x0: int, y0: int, factor: float) -> None:
     """Add ``factor`` times a stamp whose first pixel is (x0, y0) to the part of an image that it covers."""
     if factor == 0.0:  # the stamp may be of NaN
@@ -23,7 +24,7 @@ def _add_stamp(image: np.ndarray, stamp: np.ndarray, x0: int, y0: int, factor: f
             image[y, x] += factor * stamp[y - y0, x - x0]
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _cut_out(
     image: np.ndarray,
     work: np.ndarray,

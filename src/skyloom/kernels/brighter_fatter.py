@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
+
 __all__ = ["convolve_padded", "move_back"]
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _add_four(total: np.ndarray, row: np.ndarray, weights: np.ndarray) -> None:
     """Add a row times each of four weights, each shifted by one pixel more; on slices, for the compiler's sake."""
     n = total.size
@@ -18,7 +20,7 @@ def _add_four(total: np.ndarray, row: np.ndarray, weights: np.ndarray) -> None:
         total[x] += a * first[x] + b * second[x] + c * third[x] + d * fourth[x]
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _add_row(total: np.ndarray, row: np.ndarray, weights: np.ndarray) -> None:
     """Add a row times each weight, each shifted by one pixel more."""
     n = weights.size
@@ -66,7 +68,7 @@ def convolve_padded(padded: np.ndarray, kernel: np.ndarray, out: np.ndarray) -> 
     out[0], out[ny + 1] = out[1], out[ny]
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _gradients(
     above: np.ndarray, here: np.ndarray, below: np.ndarray, potential: np.ndarray, level: float, out: np.ndarray
 ) -> None:
@@ -84,7 +86,7 @@ def _gradients(
         out[x] = half * (product + (level + charge[x]) * laplacian)
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _exchanges(
     above: np.ndarray, here: np.ndarray, below: np.ndarray, potential: np.ndarray, level: float, out: np.ndarray
 ) -> None:
@@ -155,7 +157,7 @@ def move_back(
     return change
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _replace(observed: np.ndarray, level: float, gain: np.ndarray, estimate: np.ndarray) -> float:
     change = 0.0
     for x in range(gain.size):

@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
+
 __all__ = [
     "component_peaks",
     "component_spans",
@@ -19,7 +21,7 @@ __all__ = [
 ]
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _root(parent: np.ndarray, i: int) -> int:
     """The representative of ``i``, with the path to it halved."""
     while parent[i] != i:
@@ -28,7 +30,7 @@ def _root(parent: np.ndarray, i: int) -> int:
     return i
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _row_spans(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Spans (y, x0, x1) of consecutive set pixels, x1 exclusive, in row-major order."""
     height, width = mask.shape
@@ -177,7 +179,7 @@ def peak_prominences(
     return prominence
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _highest_pixel(
     value: np.ndarray, noise: np.ndarray, region: np.ndarray, spans: tuple[np.ndarray, ...], threshold: float
 ) -> tuple[int, int, int]:
@@ -201,7 +203,7 @@ def _highest_pixel(
     return best_y, best_x, candidates
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _flooded_peaks(
     value: np.ndarray,
     noise: np.ndarray,

@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
+
 __all__ = ["convolve_separable", "filter_with_noise", "gaussian_kernel"]
 
 
@@ -18,21 +20,21 @@ def gaussian_kernel(sigma: float, width: int | None = None) -> np.ndarray:
     return kernel / math.fsum(kernel)
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _start(total: np.ndarray, row: np.ndarray, weight: float) -> None:
     """``weight`` times a row; on slices, so that the compiler sees no index that could be negative."""
     for x in range(total.size):
         total[x] = weight * row[x]
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _add_pair(total: np.ndarray, first: np.ndarray, second: np.ndarray, weight: float) -> None:
     """Add ``weight`` times the sum of two rows."""
     for x in range(total.size):
         total[x] += weight * (first[x] + second[x])
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _along_row(padded: np.ndarray, kernel: np.ndarray, out: np.ndarray) -> None:
     """Convolve a row that is padded by half a kernel at both ends."""
     width, half = out.size, kernel.size // 2
@@ -41,7 +43,7 @@ def _along_row(padded: np.ndarray, kernel: np.ndarray, out: np.ndarray) -> None:
         _add_pair(out, padded[k : k + width], padded[2 * half - k : 2 * half - k + width], kernel[k])
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _across_rows(ring: np.ndarray, first: int, kernel: np.ndarray, out: np.ndarray) -> None:
     """Convolve the rows of a ring of as many rows as the kernel has weights, of which ``first`` is the lowest."""
     size, half = kernel.size, kernel.size // 2
@@ -83,7 +85,7 @@ def convolve_separable(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     return out
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _usable_row(
     image: np.ndarray, variance: np.ndarray, bits: np.ndarray, ignored: int, out: tuple[np.ndarray, ...]
 ) -> int:

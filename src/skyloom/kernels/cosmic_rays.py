@@ -7,12 +7,14 @@ import math
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
+
 __all__ = ["find_sharp_pixels", "grow_sharp_pixels", "peak_widths", "sharpest_ratios"]
 
 _CORE = 0.05  # pixels of a stamp below this share of its maximum are no part of a star's core
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _touches(bits: np.ndarray, y: int, x: int, wanted: int) -> bool:
     """Whether a pixel inside the border or one of its eight neighbours has one of the bits."""
     for yy in range(y - 1, y + 2):
@@ -22,7 +24,7 @@ def _touches(bits: np.ndarray, y: int, x: int, wanted: int) -> bool:
     return False
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _level_without(
     image: np.ndarray,
     variance: np.ndarray,

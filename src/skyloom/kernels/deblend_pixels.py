@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
+
 __all__ = [
     "collect_light",
     "copy_spans",
@@ -80,7 +82,7 @@ def with_room(
     return spans, values
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _put(row: int, column: int, value: float, used: int, n_spans: int, spans: np.ndarray, values: np.ndarray) -> int:
     """Add a pixel behind those of a source, in row-major order; returns the number of spans."""
     values[used] = value

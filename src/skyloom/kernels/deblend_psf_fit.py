@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
+
 __all__ = ["fit_windows", "near_members"]
 
 MIN_PIVOT = 1e-6  # share of a term that those before it must not explain; it is left out otherwise
@@ -60,7 +62,7 @@ def near_members(
     return start, member[:used]
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _stamp_value(stamp: np.ndarray, row: int, column: int) -> float:
     """Value of a stamp; 0 beyond its borders."""
     if 0 <= row < stamp.shape[0] and 0 <= column < stamp.shape[1]:
@@ -68,7 +70,7 @@ def _stamp_value(stamp: np.ndarray, row: int, column: int) -> float:
     return 0.0
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _slope(stamp: np.ndarray, row: int, column: int, down: int, right: int) -> float:
     """Change of a stamp's value when its source moves by one pixel along an axis: differences of fourth order."""
     near = _stamp_value(stamp, row - down, column - right) - _stamp_value(stamp, row + down, column + right)
@@ -78,7 +80,7 @@ def _slope(stamp: np.ndarray, row: int, column: int, down: int, right: int) -> f
     return float((8.0 * near - far) / 12.0)
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _fill_terms(
     terms: np.ndarray,
     stamps: np.ndarray,
@@ -103,7 +105,7 @@ def _fill_terms(
         terms[last + 4] = _slope(stamps[i], y - y0[i], x - x0[i], 1, 0)
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _solve(normal: np.ndarray, right: np.ndarray) -> int:
     """Solve a symmetric system in place; terms that those before them explain get 0.  Returns the number of others."""
     n = right.size
@@ -137,7 +139,7 @@ def _solve(normal: np.ndarray, right: np.ndarray) -> int:
     return int(kept.sum())
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _radial_weight(radius: float, inner: float, outer: float) -> float:
     """1 inside ``inner``, falling linearly to 0 at ``outer``."""
     if radius <= inner:

@@ -19,6 +19,7 @@ from .deblend_templates import (
     symmetric_centre,
     symmetric_template,
 )
+from .inner import inner_kernel
 
 __all__ = ["FAILED", "PATCHED", "RAMPED", "STRAY", "make_templates"]
 
@@ -29,7 +30,7 @@ PATCHED, RAMPED, STRAY, FAILED = 1, 2, 4, 8
 """Bits that say how the light of a peak was found."""
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _make_stars(
     stamps: np.ndarray,
     middle_x: np.ndarray,
@@ -53,7 +54,7 @@ def _make_stars(
             add_template(total, template, boxes[k, 0], boxes[k, 1])
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _take_share(image: np.ndarray, own: np.ndarray, total: np.ndarray, x0: int, y0: int, light: np.ndarray) -> None:
     """Share of one template in the image, in its box and a pixel around."""
     for row in range(max(y0 - 1, 0), min(y0 + own.shape[0] + 1, image.shape[0])):
@@ -64,7 +65,7 @@ def _take_share(image: np.ndarray, own: np.ndarray, total: np.ndarray, x0: int, 
                 light[row, column] = image[row, column] * (own[j, i] / total[row, column])
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _fallback(stamp: np.ndarray, flux: float, x: int, y: int, x0: int, y0: int, template: np.ndarray) -> None:
     """Something positive for a peak whose template came out empty: a faint star, or its pixel alone."""
     if math.isfinite(stamp[0, 0]) and flux > 0.0:
@@ -72,7 +73,7 @@ def _fallback(stamp: np.ndarray, flux: float, x: int, y: int, x0: int, y0: int, 
     template[y - y0, x - x0] = max(template[y - y0, x - x0], max(flux, 1e-20))
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _make_symmetric(
     rest: np.ndarray,
     variance: np.ndarray,
@@ -110,7 +111,7 @@ def _make_symmetric(
     return flags
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _step_further(before: np.ndarray, template: np.ndarray) -> None:
     """Let a template change by more than it did: the rounds converge slowly.  In place."""
     for j in range(template.shape[0]):
@@ -119,7 +120,7 @@ def _step_further(before: np.ndarray, template: np.ndarray) -> None:
                 template[j, i] *= (template[j, i] / before[j, i]) ** OVER_RELAXATION
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _make_extended(
     image: np.ndarray,
     variance: np.ndarray,
@@ -193,7 +194,7 @@ def _make_extended(
     return boxes, start, pool
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _keep_shares(
     inside: np.ndarray, known: np.ndarray, boxes: np.ndarray, start: np.ndarray, pool: np.ndarray, min_share: float
 ) -> np.ndarray:
@@ -219,7 +220,7 @@ def _keep_shares(
     return kept
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _own_share(template: np.ndarray, total: np.ndarray, x0: int, y0: int) -> tuple[float, float, int]:
     """Share of the neighbours in the light under a template, weighted by it; its sum and its number of pixels."""
     own, all_light, light, area = 0.0, 0.0, 0.0, 0

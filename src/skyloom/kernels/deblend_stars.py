@@ -7,12 +7,14 @@ import math
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
+
 __all__ = ["fill_star", "star_reach"]
 
 WING_LIMIT = 0.2  # sigma of a pixel below which the wings of a star are not followed
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _wing(stamp: np.ndarray) -> tuple[float, float]:
     """Mean of a stamp at the distance of half its side, and the power with which it falls there."""
     half = stamp.shape[0] // 2

@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
+
 __all__ = ["STRAY_RULES", "by_peak", "share_stray", "unclaimed"]
 
 STRAY_RULES = ("wings", "r_to_peak", "r_to_footprint", "nearest", "trim")
@@ -17,7 +19,7 @@ MAX_CANDIDATES = 32  # ... of so many with the strongest claims on the middle ..
 BLOCK = 32  # ... of a block of so many pixels square
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _weight(rule: int, flux: float, distance: float, disk: float) -> float:
     """Claim of a peak of that flux and disk radius on stray light at a distance."""
     if rule == WINGS:
@@ -29,7 +31,7 @@ def _weight(rule: int, flux: float, distance: float, disk: float) -> float:
     return float(1.0 / (1.0 + gap * gap))
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _candidates(
     rule: int,
     x: np.ndarray,
@@ -56,7 +58,7 @@ def _candidates(
     return count
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _shares(
     rule: int,
     x: np.ndarray,

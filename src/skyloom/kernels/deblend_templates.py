@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
+
 __all__ = [
     "NO_MIRROR",
     "OTHER_MIRROR",
@@ -27,7 +29,7 @@ OUTSIDE, PAIRED, OTHER_MIRROR, NO_MIRROR = 0, 1, 2, 3
 """What a pixel of a template was made of: nothing, itself and its point mirror, a line mirror, itself alone."""
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _symmetric_value(first: float, second: float, first_variance: float, second_variance: float, mean: bool) -> float:
     """The mean of two values that agree within the noise; the lesser, with a margin, of two that do not.
 
@@ -80,7 +82,7 @@ def symmetric_centre(image: np.ndarray, inside: np.ndarray, x: int, y: int, radi
     return best_x, best_y
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _missing(known: np.ndarray, seen: tuple[int, int, int, int], row: int, column: int) -> bool:
     """Whether nothing was measured at a place: off the frame (its part of the box given), or not known."""
     if not (seen[0] <= row < seen[1] and seen[2] <= column < seen[3]):
@@ -266,7 +268,7 @@ def make_monotone(template: np.ndarray, made_of: np.ndarray, centre_x: int, cent
                     _bound(template, made_of, j, i, side, 2 * i - centre_x, False, ramp)
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _bound(
     template: np.ndarray, made_of: np.ndarray, j: int, i: int, down: int, right: int, along_x: bool, ramp: float
 ) -> None:

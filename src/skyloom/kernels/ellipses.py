@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from .apertures import segment_area
+from .inner import inner_kernel
 from .moments import ellipse_row
 
 __all__ = ["ellipse_pixel_overlap", "ellipse_sums", "elliptical_sums", "mean_radius"]
@@ -15,7 +16,7 @@ __all__ = ["ellipse_pixel_overlap", "ellipse_sums", "elliptical_sums", "mean_rad
 SMALL_AXIS = 1.5  # px; an ellipse with wider axes meets a pixel in less than half of its border
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _edge_area(px: float, py: float, qx: float, qy: float) -> float:
     """Signed area that the unit disk shares with the triangle of the origin, P and Q."""
     dx, dy = qx - px, qy - py
@@ -37,7 +38,7 @@ def _edge_area(px: float, py: float, qx: float, qy: float) -> float:
     return area
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _wide_overlap(x: tuple[float, ...], y: tuple[float, ...]) -> float:
     """Area that the unit disk shares with a parallelogram that is small beside it.
 
@@ -93,7 +94,7 @@ def ellipse_pixel_overlap(dx: float, dy: float, a: float, b: float, c: float) ->
     return float(min(max(area / (p * r), 0.0), 1.0))
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _whole_row(a: float, b: float, c: float, dy: float) -> tuple[float, float]:
     """Range of dx of pixel centres whose four corners are inside the ellipse, in the row at dy."""
     low, high = ellipse_row(a, b, c, dy - 0.5, 1.0)
@@ -101,7 +102,7 @@ def _whole_row(a: float, b: float, c: float, dy: float) -> tuple[float, float]:
     return max(low, other_low) + 0.5, min(high, other_high) - 0.5
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _touched_row(a: float, b: float, c: float, dy: float) -> tuple[float, float]:
     """Range of dx of pixel centres that the ellipse can overlap, in the row at dy."""
     low, high = 1e300, -1e300

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
 from .moments import ellipse_row
 
 __all__ = ["gaussian_flux"]
@@ -20,7 +21,7 @@ SMALL_REACH = 18.0
 MIN_KURTOSIS, MAX_KURTOSIS = 1.5, 2.5
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _weight(a: float, b: float, c: float, dx: float, dy: float, small: bool) -> float:
     """The Gaussian at an offset, or its mean over the parts of the pixel there."""
     if not small:

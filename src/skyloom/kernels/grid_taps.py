@@ -12,6 +12,8 @@ import math
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
+
 __all__ = [
     "grid_taps",
     "interpolate_grid",
@@ -92,7 +94,7 @@ def phase_order(n: int, oversampling: int) -> np.ndarray:
     return order
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _overlap(k: int, first: int, oversampling: int, n: int, rows: int, size: int) -> tuple[int, int, int]:
     """Pixels ``low`` to ``high`` that tap ``k`` gives a grid point, and the place of the point of pixel 0."""
     point = n // 2 - oversampling * (size // 2) - first - k

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
 from .moments import shapes
 
 __all__ = ["HIGHER_MOMENTS", "higher_moments", "stamp_shapes"]
@@ -18,7 +19,7 @@ _REACH = 16.0  # squared Mahalanobis distance at which the weight is cut off
 _MAX_LOST = 0.01  # of the weight, on unusable pixels
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _whitening(xx: float, yy: float, xy: float) -> tuple[float, float, float]:
     """The symmetric inverse square root (a, b, c) of [[xx, xy], [xy, yy]]: [[a, c], [c, b]]."""
     root = math.sqrt(xx * yy - xy * xy)
@@ -26,7 +27,7 @@ def _whitening(xx: float, yy: float, xy: float) -> tuple[float, float, float]:
     return (yy + root) / (size * root), (xx + root) / (size * root), -xy / (size * root)
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _moments(image: np.ndarray, unusable: np.ndarray, x: float, y: float, shape: np.ndarray, out: np.ndarray) -> None:
     """Moments of one star into ``out[9]``, NaN where too much of it is unusable."""
     out[:] = np.nan

@@ -7,13 +7,15 @@ import math
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
+
 __all__ = ["BRIDGED", "UNUSABLE", "bridge_runs", "kriging_weights", "settle_bridges", "unusable_map"]
 
 UNUSABLE = 1
 BRIDGED = 2
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Solve a small linear system by elimination with partial pivoting; both arguments are overwritten."""
     n = right.size
@@ -60,7 +62,7 @@ def kriging_weights(offsets: np.ndarray) -> np.ndarray:
     return weights
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _steps_to_good(bad: np.ndarray, y: int, x: int, dy: int, dx: int, limit: int) -> tuple[int, bool]:
     """Steps from a bad pixel to the first good one in a direction, and whether there is one.
 
@@ -75,7 +77,7 @@ def _steps_to_good(bad: np.ndarray, y: int, x: int, dy: int, dx: int, limit: int
     return limit + 1, False
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _along(image: np.ndarray, bad: np.ndarray, y: int, x: int, dy: int, dx: int, limit: int) -> tuple[float, int]:
     """Value predicted along one axis from up to two good pixels on each side, and the length of the run of bad ones.
 
@@ -133,7 +135,7 @@ def unusable_map(image: np.ndarray, bits: np.ndarray, unusable: int, wanted: int
     return found
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _bridged_places(bad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of the pixels to be bridged."""
     count = 0

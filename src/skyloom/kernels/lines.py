@@ -7,10 +7,12 @@ import math
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
+
 __all__ = ["line_quartiles", "line_values"]
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _sorted_line(line: np.ndarray, buffer: np.ndarray) -> int:
     """Sort the finite values of a line into a buffer, and return their number; for a few dozen values."""
     number = 0
@@ -26,7 +28,7 @@ def _sorted_line(line: np.ndarray, buffer: np.ndarray) -> int:
     return number
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _quantile(ordered: np.ndarray, number: int, fraction: float) -> float:
     """Linear between the nearest ranks."""
     place = fraction * (number - 1)

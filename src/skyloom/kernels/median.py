@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
+
 __all__ = ["median_filter"]
 
 _LANES = 256
@@ -77,7 +79,7 @@ def _filtered(padded: np.ndarray, window: int, network: np.ndarray) -> np.ndarra
     return result
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _exchange(low: np.ndarray, high: np.ndarray) -> None:
     """Bring the smaller of each pair of values to ``low``."""
     for lane in range(_LANES):

@@ -7,10 +7,12 @@ import math
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
+
 __all__ = ["moffat_equations", "moffat_grid"]
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _add_profile(parameters: np.ndarray, x: float, y: float, share: float, out: np.ndarray) -> None:
     """Add ``share`` of the profile, 1 at its centre, and of its derivatives by the four parameters, at an offset."""
     u, v = x * math.exp(-parameters[0]), y * math.exp(-parameters[1])
@@ -27,7 +29,7 @@ def _add_profile(parameters: np.ndarray, x: float, y: float, share: float, out: 
     out[4] -= share * value * logarithm * beta_less_one
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _pixel(parameters: np.ndarray, x: float, y: float, nodes: np.ndarray, out: np.ndarray) -> None:
     """Profile and derivatives averaged over a pixel by Gauss-Legendre quadrature."""
     out[:] = 0.0

@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
+
 __all__ = [
     "CENTROID_FAILED",
     "CENTROID_INCOMPLETE",
@@ -49,14 +51,14 @@ def finite_image(image: np.ndarray, variance: np.ndarray) -> np.ndarray:
     return finite
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _gaussian_column(first: int, count: int, centre: float, sigma: float, weight: np.ndarray) -> None:
     """Fill ``weight`` with a Gaussian about ``centre`` at ``count`` pixels from ``first`` on."""
     for k in range(count):
         weight[k] = math.exp(-0.5 * ((first + k - centre) / sigma) ** 2)
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _window_sums(image: np.ndarray, x: float, y: float, sigma: float, weight: np.ndarray, sums: np.ndarray) -> float:
     """Weighted sums about (x, y): 0 flux, 1 and 2 first moments, 3 and 4 slopes.
 
@@ -96,7 +98,7 @@ def _window_sums(image: np.ndarray, x: float, y: float, sigma: float, weight: np
     return lost / whole
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _window_noise(
     image: np.ndarray, variance: np.ndarray, x: float, y: float, sigma: float, weight: np.ndarray
 ) -> tuple[float, float]:
@@ -117,7 +119,7 @@ def _window_noise(
     return noise_x, noise_y
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _step(moment: float, slope: float, flux: float) -> float:
     """Newton step of one axis; the slope is bounded, so that noise cannot make the step leap."""
     return moment / min(max(slope, 0.2 * flux), flux)
@@ -202,7 +204,7 @@ def ellipse_row(a: float, b: float, c: float, dy: float, reach: float) -> tuple[
     return (-b * dy - half) / a, (-b * dy + half) / a
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _shape_sums(image: np.ndarray, state: np.ndarray, sums: np.ndarray) -> float:
     """Sums of flux, first and second moments under the Gaussian of ``state`` (x, y, xx, yy, xy).
 
@@ -259,7 +261,7 @@ def _shape_sums(image: np.ndarray, state: np.ndarray, sums: np.ndarray) -> float
     return lost / whole if whole > 0.0 else 1.0
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _matched(state: np.ndarray, cxx: float, cyy: float, cxy: float, out: np.ndarray) -> bool:
     """The Gaussian whose product with the weight has the covariance c: the inverse of (c^-1 - weight^-1).
 

@@ -12,6 +12,8 @@ import math
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
+
 __all__ = [
     "COVERED",
     "UNUSABLE",
@@ -60,7 +62,7 @@ def working_planes(
     return work, state
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _scrambled(seed: int, x: int, y: int) -> np.uint64:
     """A pseudo-random integer of a pixel: the mixing of SplitMix64 (Steele, Lea & Flood 2014), once a coordinate."""
     z = np.uint64(seed)

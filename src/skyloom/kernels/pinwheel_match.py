@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from .inner import inner_kernel
 from .pattern_match import PointGrid, nearest_point, point_grid
 
 __all__ = ["PinwheelMatch", "PinwheelTable", "find_pinwheels", "pinwheel_table"]
@@ -79,7 +80,7 @@ def _pairs(
     return length, first, second
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _least_squares(sx: Floats, sy: Floats, rx: Floats, ry: Floats) -> Floats:
     """The affine map of points to points, shape [2, 3]; a rotation and a shift where the points do not fix more."""
     n = len(sx)
@@ -104,7 +105,7 @@ def _least_squares(sx: Floats, sy: Floats, rx: Floats, ry: Floats) -> Floats:
     return matrix
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _apply(matrix: Floats, x: float, y: float) -> tuple[float, float]:
     """The place of a point by an affine map."""
     return (
@@ -113,7 +114,7 @@ def _apply(matrix: Floats, x: float, y: float) -> tuple[float, float]:
     )
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _stretch(matrix: Floats) -> float:
     """How far the singular values of the linear part are from 1; large where it mirrors."""
     a, b, c, d = matrix[0, 0], matrix[0, 1], matrix[1, 0], matrix[1, 1]
@@ -121,7 +122,7 @@ def _stretch(matrix: Floats) -> float:
     return max(abs(plus + minus - 1.0), abs(plus - minus - 1.0))
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _pinwheel(
     sx: Floats, sy: Floats, hub: int, n_match: int, n_check: int, grid: PointGrid, r0: int, r1: int,
     max_distance: float, members: Integers,
@@ -160,14 +161,14 @@ def _pinwheel(
     return False
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _fit_members(sx: Floats, sy: Floats, grid: PointGrid, source: Integers, reference: Integers) -> Floats:
     """The map of some sources onto some references."""
     matrix: Floats = _least_squares(sx[source], sy[source], grid.x[reference], grid.y[reference])
     return matrix
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _holds(
     matrix: Floats, sx: Floats, sy: Floats, grid: PointGrid, members: Integers, max_distance: float
 ) -> bool:  # fmt: skip
@@ -180,7 +181,7 @@ def _holds(
     return True
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _handshake(
     matrix: Floats, sx: Floats, sy: Floats, sources: PointGrid, grid: PointGrid, max_distance: float
 ) -> tuple[Integers, Integers, Floats]:
@@ -204,7 +205,7 @@ def _handshake(
     return source[:count], reference[:count], distance[:count]
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _clipped_count(distance: Floats) -> int:
     """How many distances are left after all those two standard deviations above the mean are cut, again and again."""
     limit, last = math.inf, -1
@@ -220,7 +221,7 @@ def _clipped_count(distance: Floats) -> int:
     return count
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _agreeing(places: Floats, count: int, max_distance: float) -> int:
     """How many earlier pinwheels send the test points to where the last one sends them."""
     agreeing = 0
@@ -233,7 +234,7 @@ def _agreeing(places: Floats, count: int, max_distance: float) -> int:
     return agreeing
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _test_points(sx: Floats, sy: Floats) -> Floats:
     """Corners and middles of two sides of the sources' extent, shape [6, 2]."""
     points = np.empty((_N_TEST, 2))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
+
 __all__ = ["inside_polygon"]
 
 
@@ -37,7 +39,7 @@ def inside_polygon(
     return inside
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _crossings(x: np.ndarray, y: np.ndarray, level: float, crossings: np.ndarray) -> int:
     """Where the outline crosses a row, into ``crossings``; an edge holds its lower end and not its upper one."""
     number = 0

@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 from .grid_taps import grid_taps, interpolate_grid, spread_pixels
+from .inner import inner_kernel
 from .moments import shapes
 
 __all__ = [
@@ -38,7 +39,7 @@ def star_taps(dx: np.ndarray, dy: np.ndarray, oversampling: int, order: int) -> 
     return taps, slopes, first
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _add(values: np.ndarray, factor: float, out: np.ndarray) -> None:
     """Add ``factor`` times an array to one of the same shape."""
     source, target = values.ravel(), out.ravel()
@@ -46,7 +47,7 @@ def _add(values: np.ndarray, factor: float, out: np.ndarray) -> None:
         target[i] += factor * source[i]
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _combine(coefficients: np.ndarray, factor: np.ndarray, grid: np.ndarray) -> None:
     """The grid of one star."""
     grid[:, :] = 0.0

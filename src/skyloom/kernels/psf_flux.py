@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
 from .own_light import COVERED
 
 __all__ = ["fit_stamps", "stamp_residuals"]
@@ -14,7 +15,7 @@ __all__ = ["fit_stamps", "stamp_residuals"]
 MIN_PIVOT = 1e-3  # share of a stamp that its neighbours must not explain: nearer peaks than that are not told apart
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _own_sums(
     image: np.ndarray, variance: np.ndarray, unusable: np.ndarray, stamp: np.ndarray, x0: int, y0: int
 ) -> tuple[float, float, float, float]:
@@ -37,7 +38,7 @@ def _own_sums(
     return square, product, noise, whole
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _shared_sums(
     variance: np.ndarray, unusable: np.ndarray, stamps: np.ndarray, x0: np.ndarray, y0: np.ndarray, a: int, b: int
 ) -> tuple[float, float]:
@@ -53,7 +54,7 @@ def _shared_sums(
     return product, noise
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _factor(matrix: np.ndarray) -> int:
     """Cholesky factor of a symmetric positive matrix into its lower triangle.
 
@@ -74,7 +75,7 @@ def _factor(matrix: np.ndarray) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _solve(factor: np.ndarray, right: np.ndarray) -> None:
     """Solve in place for one right-hand side with the factor of `_factor`."""
     n = factor.shape[0]
@@ -88,7 +89,7 @@ def _solve(factor: np.ndarray, right: np.ndarray) -> None:
         right[i] /= factor[i, i]
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _fit_group(normal: np.ndarray, product: np.ndarray, noise: np.ndarray, flux: np.ndarray, error: np.ndarray) -> int:
     """Solve one group, with the errors of equal weights under unequal noise; ``normal`` is overwritten.
 
@@ -114,7 +115,7 @@ def _fit_group(normal: np.ndarray, product: np.ndarray, noise: np.ndarray, flux:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _group_sums(
     variance: np.ndarray,
     unusable: np.ndarray,
@@ -133,7 +134,7 @@ def _group_sums(
             noise[i, j], noise[j, i] = spread, spread
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _reveal(unusable: np.ndarray, y: np.ndarray, x0: np.ndarray, x1: np.ndarray) -> None:
     """Make the covered pixels of spans usable."""
     for i in range(y.size):
@@ -142,7 +143,7 @@ def _reveal(unusable: np.ndarray, y: np.ndarray, x0: np.ndarray, x1: np.ndarray)
                 unusable[y[i], x] = 0
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _hide(unusable: np.ndarray, y: np.ndarray, x0: np.ndarray, x1: np.ndarray) -> None:
     """Undo `_reveal`."""
     for i in range(y.size):
@@ -151,7 +152,7 @@ def _hide(unusable: np.ndarray, y: np.ndarray, x0: np.ndarray, x1: np.ndarray) -
                 unusable[y[i], x] = COVERED
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _fit_members(
     variance: np.ndarray,
     unusable: np.ndarray,
@@ -252,7 +253,7 @@ def fit_stamps(
     return flux, error, coverage, single
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _chi2(
     planes: tuple[np.ndarray, np.ndarray, np.ndarray],
     stamps: np.ndarray,

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from .grid_taps import grid_taps, interpolate_grid, lanczos
+from .inner import inner_kernel
 
 __all__ = ["gaussian_stamps", "pixel_grid_stamps", "resampled_stamps", "stamp_sigmas"]
 
@@ -18,7 +19,7 @@ MAX_WIDTH_STEPS = 100
 WIDTH_PRECISION = 1e-7
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _combine(coefficients: np.ndarray, order: int, x: float, y: float, grid: np.ndarray) -> None:
     """The pixel grid at (x, y): the sum of ``coefficients[term] * x^i * y^j``, i outer."""
     grid[:] = 0.0
@@ -37,7 +38,7 @@ def _combine(coefficients: np.ndarray, order: int, x: float, y: float, grid: np.
         x_power *= x
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _normalise(stamp: np.ndarray) -> None:
     """Scale to unit sum; NaN throughout where the sum is not positive."""
     total = 0.0
@@ -118,7 +119,7 @@ def gaussian_stamps(sigma: float, size: int, dx: np.ndarray, dy: np.ndarray) -> 
     return stamps
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _warp_taps(fraction: float, taps: np.ndarray) -> None:
     """The six taps about a position ``fraction`` (0 to 1) past the third of them, of unit sum."""
     total = 0.0
@@ -129,7 +130,7 @@ def _warp_taps(fraction: float, taps: np.ndarray) -> None:
         taps[k] /= total
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _sample(image: np.ndarray, u: float, v: float, taps_u: np.ndarray, taps_v: np.ndarray) -> float:
     """Value of ``image`` at column u, row v; pixels outside count as 0."""
     column, row = math.floor(u), math.floor(v)
@@ -189,7 +190,7 @@ def resampled_stamps(
     return stamps
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _matched_moments(stamp: np.ndarray, xx: float, yy: float, xy: float) -> tuple[float, float, float]:
     """Second moments about the middle under a Gaussian of moments (xx, yy, xy), doubled."""
     radius = stamp.shape[0] // 2

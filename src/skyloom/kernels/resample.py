@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
+
 __all__ = ["NEGLIGIBLE_WEIGHT", "kernel_table", "mapping_at", "resample"]
 
 TABLE_STEPS = 1024
@@ -53,7 +55,7 @@ def kernel_table(order: int) -> np.ndarray:
     return table
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _cubic(t: float) -> tuple[float, float, float, float]:
     """Lagrange's weights of four equidistant nodes at ``t`` between the middle two; largest error at t = 1/2."""
     return (
@@ -87,7 +89,7 @@ def mapping_at(nodes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return value
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _nodes_of_row(nodes: np.ndarray, row: int, step: int, out: np.ndarray) -> None:
     """Interpolate a mapping along y at one destination row."""
     j = row // step
@@ -96,7 +98,7 @@ def _nodes_of_row(nodes: np.ndarray, row: int, step: int, out: np.ndarray) -> No
         out[i] = w0 * nodes[j, i] + w1 * nodes[j + 1, i] + w2 * nodes[j + 2, i] + w3 * nodes[j + 3, i]
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _positions_of_row(nodes: np.ndarray, step: int, out: np.ndarray) -> None:
     """Interpolate a row's nodes along x at every destination pixel, rounded to 1 / SNAP."""
     for start in range(0, out.size, step):
@@ -110,7 +112,7 @@ def _positions_of_row(nodes: np.ndarray, step: int, out: np.ndarray) -> None:
             out[start + k] = np.floor((((c3 * t + c2) * t + c1) * t + p1) * SNAP + 0.5) / SNAP
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _area_at(x: np.ndarray, y: np.ndarray, j: int, i: int, step: int) -> float:
     """Area on the source of a destination pixel at a node, from the nodes around it."""
     xx, xy = x[j, i + 1] - x[j, i - 1], x[j + 1, i] - x[j - 1, i]
@@ -118,7 +120,7 @@ def _area_at(x: np.ndarray, y: np.ndarray, j: int, i: int, step: int) -> float:
     return float(abs(xx * yy - xy * yx) / (4.0 * step * step))
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _areas_of_row(x: np.ndarray, y: np.ndarray, row: int, step: int, out: np.ndarray) -> None:
     """Area on the source of every destination pixel of a row, linear between the nodes."""
     j = row // step
@@ -163,7 +165,7 @@ def _window_states(image: np.ndarray, variance: np.ndarray, bits: np.ndarray, ta
     return windows
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _careful_pixel(
     image: np.ndarray,
     variance: np.ndarray,
@@ -210,7 +212,7 @@ def _careful_pixel(
     return total / weight, spread / (measured * measured), found
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _weights(table: np.ndarray, k: np.uint64, fraction: float, out: np.ndarray) -> None:
     """The kernel between entries ``k`` and ``k + 1`` of its table."""
     for i in range(out.size):
@@ -263,7 +265,7 @@ def _six_taps(
     return total, spread  # type: ignore[return-value]
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _many_taps(
     image: np.ndarray, variance: np.ndarray, corner: tuple[int, int], wx: np.ndarray, wy: np.ndarray
 ) -> tuple[float, float]:
@@ -279,7 +281,7 @@ def _many_taps(
     return total, spread
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _bits_of_window(
     bits: np.ndarray, corner: tuple[int, int], wx: np.ndarray, wy: np.ndarray, significant: float
 ) -> int:

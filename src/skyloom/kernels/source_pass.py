@@ -11,6 +11,7 @@ from numba import njit
 from .apertures import circle_sums, row_capacity
 from .ellipses import ellipse_sums, mean_radius
 from .gaussian_flux import gaussian_flux
+from .inner import inner_kernel
 from .moments import adapt_shape, centroid
 from .own_light import add_wings, put_in, take_out, take_wings
 
@@ -102,7 +103,7 @@ class Plugins(NamedTuple):
     """Least first moment, px."""
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _change(planes: Planes, pixels: LightPixels, before: int, after: int, saved: np.ndarray) -> int:
     """Take the pixels of one entry out of the image and put those of another in; -1 for none.  Returns the latter."""
     if before == after:
@@ -117,7 +118,7 @@ def _change(planes: Planes, pixels: LightPixels, before: int, after: int, saved:
     return after
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _largest(pixels: LightPixels) -> int:
     """Most pixels of an entry."""
     most = 1
@@ -154,7 +155,7 @@ def measure_positions(
     return position, flags
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _local_variance(planes: Planes, x: float, y: float) -> float:
     """Mean variance of the usable pixels of no source in a square; NaN without any."""
     total, count = 0.0, 0
@@ -170,7 +171,7 @@ def _local_variance(planes: Planes, x: float, y: float) -> float:
     return total / count if count else np.nan
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _kron(
     planes: Planes, x: float, y: float, shape: np.ndarray, plugins: Plugins, out: np.ndarray
 ) -> tuple[bool, bool]:
@@ -189,7 +190,7 @@ def _kron(
     return missing > 0.0, bounded
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _blendedness(planes: Planes, x: float, y: float, shape: np.ndarray) -> float:
     """Share of the light under the Gaussian of the source's shape that is not its own, 0 to 1."""
     own, _, _ = gaussian_flux(planes.work, planes.variance, x, y, shape[0], shape[1], shape[2])
@@ -197,7 +198,7 @@ def _blendedness(planes: Planes, x: float, y: float, shape: np.ndarray) -> float
     return min(max(1.0 - own / whole, 0.0), 1.0) if whole > 0.0 else np.nan
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _measure_with_shape(
     planes: Planes, x: float, y: float, plugins: Plugins, values: np.ndarray, flags: np.ndarray
 ) -> None:
@@ -212,7 +213,7 @@ def _measure_with_shape(
         values[10] = _blendedness(planes, x, y, shape)
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _measure_circles(
     planes: Planes,
     x: float,

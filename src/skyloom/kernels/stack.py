@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
+
 __all__ = ["STRUCTURE_RADIUS", "combine_stack"]
 
 MIN_CLIP = 3
@@ -25,7 +27,7 @@ NOISE_RANGE = 4.0
 """Range of the noise among the 25 pixels within that radius, in standard deviations."""
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _quantile(values: np.ndarray, count: int, fraction: float) -> float:
     """Quantile of the first ``count`` ascending values, linear between ranks."""
     rank = fraction * (count - 1)
@@ -34,7 +36,7 @@ def _quantile(values: np.ndarray, count: int, fraction: float) -> float:
     return float(values[low] + (rank - low) * (values[high] - values[low]))
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _robust_pixel(
     stack: tuple[np.ndarray, np.ndarray, np.ndarray], bad: int, r: int, c: int, values: np.ndarray
 ) -> tuple[float, float, float]:
@@ -60,7 +62,7 @@ def _robust_pixel(
     return _quantile(values, count, 0.5), scatter, MEDIAN_NOISE * np.sqrt(spread) / count
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _local_range(
     stack: tuple[np.ndarray, np.ndarray, np.ndarray],
     bad: int,
@@ -85,7 +87,7 @@ def _local_range(
     return largest - smallest if largest >= smallest else 0.0
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _clip_pixel(
     samples: tuple[np.ndarray, np.ndarray, np.ndarray],
     kept: np.ndarray,
@@ -118,7 +120,7 @@ def _clip_pixel(
     return stay
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _unmeasured_pixel(
     image: np.ndarray, bits: np.ndarray, weights: np.ndarray, row: int, column: int, no_data: int
 ) -> tuple[float, int]:
@@ -135,7 +137,7 @@ def _unmeasured_pixel(
     return total / weight, found
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _bits_of_losses(
     stack: tuple[np.ndarray, np.ndarray, np.ndarray],
     weights: np.ndarray,
@@ -164,7 +166,7 @@ def _bits_of_losses(
     return found
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _mean_row(
     stack: tuple[np.ndarray, np.ndarray, np.ndarray],
     weights: np.ndarray,
@@ -207,7 +209,7 @@ def _mean_row(
                 odd[c] = True
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _cannot_clip(sums: np.ndarray, count: int, c: int, n_sigma: float) -> bool:
     """Whether no sample can lie far from the median: a median is within one standard deviation of the mean."""
     mean = sums[3, c] / count
@@ -304,7 +306,7 @@ def combine_stack(
     return out, spread, mask, used
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _careful_pixel(
     stack: tuple[np.ndarray, np.ndarray, np.ndarray],
     weights: np.ndarray,

@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numba import njit
 
+from .inner import inner_kernel
+
 __all__ = ["clipped_mean", "truncation_factor"]
 
 START_SAMPLE = 2048  # pixels that the starting median and quartiles are taken from: enough for 2 % in sigma
@@ -20,7 +22,7 @@ def truncation_factor(n_sigma: float) -> float:
     return math.sqrt(max(1.0 - 2.0 * n_sigma * density / inside, 1e-6))
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _start(values: np.ndarray) -> tuple[float, float]:
     """Median and scatter from the quartiles of at most `START_SAMPLE` evenly strided values."""
     stride = max(1, values.size // START_SAMPLE)

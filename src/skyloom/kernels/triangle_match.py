@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from .inner import inner_kernel
 from .pattern_match import PointGrid, score_map
 
 __all__ = ["MirroredSimilarity", "Triangles", "find_mirrored_similarity", "triangles"]
@@ -110,7 +111,7 @@ def _all_triangles(
     return corner[:found], sides[:found], sense[:found]
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _neighbours(grid: PointGrid, i: int, reach: float, index: Integers, distance: Floats) -> int:
     """Points within ``reach`` of point i, into ``index`` and ``distance`` by distance; their number.
 
@@ -146,7 +147,7 @@ def _neighbours(grid: PointGrid, i: int, reach: float, index: Integers, distance
     return count
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _first_of_size(found: Triangles, cell: int, size: float) -> int:
     """Place in a cell of the first triangle whose longest side is at least ``size``."""
     low, high = found.start[cell], found.start[cell + 1]
@@ -159,7 +160,7 @@ def _first_of_size(found: Triangles, cell: int, size: float) -> int:
     return int(low)
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _similarity(
     x: Floats, y: Floats, corner: Integers, grid: PointGrid, i: int, j: int, k: int
 ) -> tuple[complex, complex]:
