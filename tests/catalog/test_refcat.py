@@ -16,7 +16,6 @@ from skyloom.catalog import (
     shard_ids,
 )
 from skyloom.catalog.magnitudes import VEGA_OFFSETS, ab_offset, magnitudes_to_njy
-from skyloom.catalog.reference_filters import reference_filter, trim_references
 from skyloom.errors import RefcatError
 
 
@@ -173,27 +172,6 @@ def test_fluxes_by_filter():
     with pytest.raises(RefcatError, match="no filter 'z'"):
         filter_flux(table, "z")
     assert table["flux_r"].unit == u.nJy
-
-
-def test_filters_of_the_camera_map_to_those_of_the_catalogue():
-    table = stars([1.0], [2.0], filters=["g", "r", "G"])
-    assert reference_filter(table, "r") == "r"
-    assert reference_filter(table, "g-band", filter_map={"g-band": "g"}) == "g"
-    assert reference_filter(table, "r", filter_map={"g-band": "g"}) == "r"
-    assert reference_filter(table, "z", any_filter="G") == "G"
-    with pytest.raises(RefcatError, match="none of the filters i2, i; it has g, r, G"):
-        reference_filter(table, "i", filter_map={"i": "i2"})
-    with pytest.raises(ValueError, match="not both"):
-        reference_filter(table, "i", filter_map={"i": "i2"}, any_filter="G")
-
-
-def test_bright_and_faint_ends_are_trimmed():
-    flux = 10.0 ** (-0.4 * (np.array([14.0, 16.0, 18.0, 20.0, np.nan]) - 31.4))
-    table = stars(np.arange(5.0), np.zeros(5), filters=["r"], flux_r=flux)
-    assert trim_references(table, "r", min_magnitude=15.0)["id"].tolist() == [1, 2, 3, 4]
-    assert trim_references(table, "r", max_references=2)["id"].tolist() == [0, 1]
-    assert trim_references(table, "r", min_magnitude=15.0, max_references=2)["id"].tolist() == [1, 2]
-    assert len(trim_references(table, "r")) == 5
 
 
 def test_magnitudes_become_nanojansky():

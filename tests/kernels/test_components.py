@@ -7,7 +7,6 @@ from scipy.ndimage import distance_transform_edt, label, maximum_filter
 from skyloom.kernels.components import (
     component_spans,
     dilate_disk,
-    or_boxes,
     or_spans,
     paint_spans,
     peak_prominences,
@@ -91,7 +90,7 @@ def test_a_plateau_has_one_peak() -> None:
     assert (prominence > 0).sum() == 1
 
 
-def test_bits_of_spans_and_boxes() -> None:
+def test_bits_of_spans() -> None:
     bits = np.zeros((10, 12), np.int32)
     bits[2, 3], bits[2, 5], bits[7, 7] = 1, 2, 4
     start = np.array([0, 2, 3])
@@ -99,4 +98,3 @@ def test_bits_of_spans_and_boxes() -> None:
     anywhere, area = or_spans(bits, start, y, x0, x1)
     assert anywhere.tolist() == [1, 4]
     assert area.tolist() == [12, 3]
-    assert or_boxes(bits, np.array([4, 11, 0]), np.array([1, 9, 0]), 1).tolist() == [3, 0, 0]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 from lsst.images import VisitImage
+from lsst.pex.config import FieldValidationError
 from lsst.pipe.base import AnnotatedPartialOutputsError, Struct
 
 from skyloom.calibrate import CalibrateSettings
@@ -147,6 +148,15 @@ def test_colour_term_of_the_cameras_filter_reaches_the_zero_point(simulated: Sim
     colour = -2.5 * np.log10(simulated.reference["flux_r"] / simulated.reference["flux_i"])
     shift = corrected.applied_photo_calib.zero_point_mag - plain.applied_photo_calib.zero_point_mag
     assert shift == pytest.approx(0.3 - 0.05 * np.median(colour), abs=0.02)
+
+
+def test_settings_that_cannot_work_are_refused() -> None:
+    by_catalogue, unmeasured = CalibrateImageConfig(), CalibrateImageConfig()
+    by_catalogue.psf_measure_psf.star_selector.method = "catalogue"
+    unmeasured.star_measurement.plugins = []
+    for config in (by_catalogue, unmeasured):
+        with pytest.raises(FieldValidationError):
+            config.validate()
 
 
 def test_unwanted_outputs_have_no_connection() -> None:

@@ -13,7 +13,6 @@ __all__ = [
     "component_peaks",
     "component_spans",
     "dilate_disk",
-    "or_boxes",
     "or_spans",
     "paint_spans",
     "peak_prominences",
@@ -316,14 +315,3 @@ def paint_spans(label_image: np.ndarray, y: np.ndarray, x0: np.ndarray, x1: np.n
     """Paint the label of each span into ``label_image`` ``[y, x]``."""
     for i in range(y.size):
         label_image[y[i], x0[i] : x1[i]] = label[i]
-
-
-@njit(cache=True, nogil=True)
-def or_boxes(bits: np.ndarray, x: np.ndarray, y: np.ndarray, half: int) -> np.ndarray:
-    """The mask bits set anywhere within ``half`` pixels (a square) of each pixel (x, y), inside the image."""
-    anywhere = np.zeros(x.size, np.int64)
-    for i in range(x.size):
-        for yy in range(max(0, y[i] - half), min(bits.shape[0], y[i] + half + 1)):
-            for xx in range(max(0, x[i] - half), min(bits.shape[1], x[i] + half + 1)):
-                anywhere[i] |= bits[yy, xx]
-    return anywhere

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import Table
-from lsst.pex.config import ListField
+from lsst.pex.config import FieldValidationError, ListField
 from lsst.pipe.base import (
     AnnotatedPartialOutputsError,
     PipelineTask,
@@ -166,6 +166,19 @@ class CalibrateImageConfig(PipelineTaskConfig, StagesConfig, pipelineConnections
         itemCheck=lambda name: name in _OPTIONAL,
         doc="Outputs beyond the main ones.",
     )
+
+    def validate(self) -> None:
+        """Refuse settings that could only fail once a frame is being calibrated."""
+        super().validate()  # type: ignore[no-untyped-call]
+        if self.psf_measure_psf.star_selector.method == "catalogue":
+            raise FieldValidationError(
+                type(self).psf_measure_psf, self, "No catalogue of PSF stars reaches the task; take clump or clusters."
+            )
+        unknown = "psf_shape" not in self.star_measurement.plugins
+        if unknown and self.star_selector.extendedness_max is not None:
+            raise FieldValidationError(
+                type(self).star_selector, self, "extendedness_max needs the plug-in psf_shape in star_measurement."
+            )
 
 
 class CalibrateImageTask(PipelineTask):
