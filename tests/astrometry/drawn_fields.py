@@ -24,6 +24,12 @@ class Drawn:
     """Whether the guess is within the errors that the first stage allows for."""
 
     @property
+    def kind(self):
+        """What is wrong with the guess besides its pointing and scale."""
+        turned, flip = abs(self.parameters["turned_deg"]) > 1.0, self.parameters["flip"]
+        return "near" if self.near else " and ".join(["turned"] * turned + ["mirrored"] * bool(flip)) or "shifted"
+
+    @property
     def solvable(self):
         """Whether the frame shows enough stars of the catalogue to be told from chance anywhere within a degree."""
         return self.field.n_common >= 10
@@ -71,7 +77,9 @@ def draw(seed, *, wrong=False, max_references=100_000):
     density = parameters["n_stars"] * parameters["depth"] * 3600.0**2 / (box.x.size * box.y.size * scale**2)
     reach = min(1.0 + shift, max(shift + 0.1, 0.5 * np.sqrt(max_references / density) - size_deg))
     field = simulate(rng, truth, box, reach_deg=reach, wrong=wrong, **parameters)
-    return Drawn(field, guess, parameters | {"size_deg": size_deg, "shift_deg": shift, "flip": flip}, near)
+    return Drawn(
+        field, guess, parameters | {"size_deg": size_deg, "shift_deg": shift, "flip": flip, "turned_deg": turned}, near
+    )
 
 
 def north_turns(guess, ra, dec):
@@ -91,8 +99,10 @@ def circle(field):
     return load
 
 
-def solve_in_two_stages(drawn, **settings):
+def solve_in_two_stages(drawn, *, refusals=None, **settings):
     """The solution near the guess, else that of a blind search; None where both are refused.
+
+    The errors of the stages that refused are added to the list ``refusals``.
 
     Returns
     -------
@@ -101,16 +111,18 @@ def solve_in_two_stages(drawn, **settings):
     """
     field = drawn.field
     stars = (field.x, field.y, field.flux)
+    refused = [] if refusals is None else refusals
     guess = projection(drawn.guess, field.box)
     radius = 0.55 * drawn.parameters["size_deg"] * np.sqrt(2.0) + 0.02
     try:
         near = circle(field)(*drawn.guess.crval, radius)
         return solve_astrometry(*stars, near, guess, box=field.box, **settings), 1
-    except (AstrometryError, NoReferenceError):
-        pass
+    except (AstrometryError, NoReferenceError) as error:
+        refused.append(error)
     try:
         return solve_blind(*stars, circle(field), guess, box=field.box, **settings), 2
-    except FrameError:
+    except FrameError as error:
+        refused.append(error)
         return None, 2
 
 

@@ -55,6 +55,8 @@ class Field:
     box: Box
     n_common: int
     """Stars of the catalogue that were detected."""
+    n_reference: int
+    """Stars of the catalogue on the frame that are bright enough for it."""
 
 
 def simulate(
@@ -90,6 +92,7 @@ def simulate(
     x[near], y[near] = to_pixel(truth, ra[near], dec[near])
     seen = (x > box.x.start) & (x < box.x.stop) & (y > box.y.start) & (y < box.y.stop)
     seen &= flux >= np.quantile(flux, 1.0 - 1.0 / depth) if depth > 1.0 else True
+    n_reference = int(seen.sum())
     seen &= rng.random(len(ra)) < completeness
     n_common = int(seen.sum())
     x, y = x[seen] + rng.normal(0.0, noise_px, seen.sum()), y[seen] + rng.normal(0.0, noise_px, seen.sum())
@@ -103,7 +106,7 @@ def simulate(
     if wrong:
         xi, eta = rng.uniform(-half, half, (2, len(ra)))
         ra, dec = from_tangent_plane(xi, eta, *truth.crval)
-    return Field(x, y, measured, Table({"ra": ra, "dec": dec, "flux": flux}), truth, box, n_common)
+    return Field(x, y, measured, Table({"ra": ra, "dec": dec, "flux": flux}), truth, box, n_common, n_reference)
 
 
 def blended(x, y, flux, distance):

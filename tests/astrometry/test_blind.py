@@ -119,3 +119,18 @@ def test_two_stages_find_the_drawn_frames_and_never_another_field():
         if solve_in_two_stages(draw(seed, wrong=True, max_references=8000))[0] is not None:
             accepted.append(seed)
     assert (missed, wrong, accepted) == ([], [], [])
+
+
+def test_eight_stars_in_common_are_enough_when_their_fluxes_agree():
+    """Frames of ``bench/accuracy_astrometry.py`` turned by any angle, whose places alone might agree by chance."""
+    for seed in (214, 878, 1519):
+        drawn = draw(seed)
+        assert drawn.field.n_common == 8
+        found, _ = solve_in_two_stages(drawn)
+        assert found is not None
+        assert wrong_by_px(drawn, found) < 5.0
+    refusals = []
+    drawn = draw(214)
+    drawn.field.flux = np.random.default_rng(9).permutation(drawn.field.flux)
+    assert solve_in_two_stages(drawn, refusals=refusals)[0] is None
+    assert "chance probability" in str(refusals[-1])

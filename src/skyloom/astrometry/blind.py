@@ -33,10 +33,11 @@ type ReferenceCircle = Callable[[float, float, float], Table]
 """Gives the references within a circle: (ra, dec, radius), all in degree."""
 
 _STEPS = (
-    (0.2, 1, 1.0), (0.2, 1, 3.0), (0.5, 1, 1.0), (0.5, 1, 3.0), (1.0, 1, 1.0), (1.0, 1, 3.0), (1.0, 2, 1.0),
+    (0.2, 1, 1.0, False), (0.2, 1, 3.0, False), (0.5, 1, 1.0, False), (0.5, 1, 3.0, False), (1.0, 1, 1.0, False),
+    (1.0, 1, 3.0, False), (1.0, 2, 1.0, False), (0.2, 3, 1.0, True),
 )  # fmt: skip
 """Of each search: fraction of the pointing error; detections, as a multiple of ``n_bright``; references a frame's
-area, as a multiple of those."""
+area, as a multiple of those; whether the detections are spread."""
 _MAX_NEIGHBOURS = 30.0
 """References wanted within the longest side of a triangle: it sets how large triangles are."""
 _PROMISING = -1.0
@@ -65,6 +66,7 @@ def solve_blind(
     settings: AstrometrySettings | None = None,
     blind: BlindSettings | None = None,
     position_err: ArrayLike | None = None,
+    point_like: ArrayLike | None = None,
 ) -> AstrometricSolution:
     """Find where a frame lies on the sky when `solve_astrometry` finds nothing within the errors of its guess.
 
@@ -74,7 +76,7 @@ def solve_blind(
 
     Parameters
     ----------
-    x, y, flux, guess, box, frame, settings, position_err
+    x, y, flux, guess, box, frame, settings, position_err, point_like
         As for `solve_astrometry`; the errors of the guess in ``settings`` are not used, its limits are.
     reference
         Table of `ra`, `dec` and `flux` that covers the circle, or what loads it: called once, with the centre of the
@@ -91,7 +93,7 @@ def solve_blind(
     """
     settings, blind = settings or AstrometrySettings(), blind or BlindSettings()
     plane = LocalPlane.of_guess(guess, box)
-    detected = detected_stars(x, y, flux, position_err, guess=guess, plane=plane, box=box)
+    detected = detected_stars(x, y, flux, position_err, guess=guess, plane=plane, box=box, point_like=point_like)
     if len(detected) < settings.min_matches:
         raise too_few(len(detected), settings)
     table = reference if isinstance(reference, Table) else reference(*_circle(plane, box, blind))
@@ -133,17 +135,19 @@ def _maps(
     """Maps worth a closer look, with the detections that gave them; the cheapest search first."""
     half_diagonal = 0.5 * math.hypot(box.x.size, box.y.size)
     distance = np.hypot(sky.x, sky.y)
-    seen: set[tuple[int, int]] = set()
-    for fraction, factor, depth in _STEPS:
+    seen: set[tuple[int, int, bool]] = set()
+    for fraction, factor, depth, spread in _STEPS:
         shift = fraction * blind.pointing_error_deg * 3600.0 / plane.scale_arcsec
         few = detected.brightest(factor * blind.n_bright)
         inside = np.flatnonzero(distance < shift + 1.1 * half_diagonal)
         area = math.pi * (shift + 1.1 * half_diagonal) ** 2
         wanted = math.ceil(depth * len(few) * area / (box.x.size * box.y.size)) if sky.stars.ordered else len(inside)
         inside = inside[: min(wanted, blind.max_references)]
-        if len(inside) < 3 or (len(few), len(inside)) in seen:
+        if len(inside) < 3 or (len(few), len(inside), spread) in seen:
             continue
-        seen.add((len(few), len(inside)))
+        seen.add((len(few), len(inside), spread))
+        if spread:
+            few = few.spread()
         # A catalogue that covers a part of the circle is denser there.
         area = min(area, float(np.ptp(sky.x[inside]) * np.ptp(sky.y[inside])))
         found = _search(few, sky.x[inside], sky.y[inside], area=area, shift=shift, box=box, settings=settings)

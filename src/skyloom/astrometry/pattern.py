@@ -19,9 +19,12 @@ from .tangent import LocalPlane
 
 __all__ = ["Alignment", "alignments", "first_alignment"]
 
-_STEPS = ((1, 1.0), (1, 3.0), (2, 1.0), (2, 3.0), (4, 1.0), (4, 3.0), (4, 10.0))
-"""Of each search: detections, as a multiple of ``n_bright``; references a frame's area, as a multiple of those."""
-_MAX_REFERENCES = 20000
+_STEPS = (
+    (1, 1.0, False), (1, 3.0, False), (2, 1.0, False), (2, 3.0, False), (4, 1.0, False), (4, 3.0, False),
+    (4, 10.0, False), (2, 1.0, True), (4, 1.0, True),
+)  # fmt: skip
+"""Of each search: detections, as a multiple of ``n_bright``; references a frame's area, as a multiple of those; whether
+the detections are spread."""
 _PROMISING = -1.0
 _CERTAIN = -20.0
 
@@ -48,13 +51,15 @@ def alignments(
     """Yield alignments worth a closer look, the cheapest search first."""
     shift = settings.pointing_error_deg * 3600.0 / plane.scale_arcsec
     area_ratio = _area_ratio(box, shift)
-    seen: set[tuple[int, int]] = set()
-    for factor, depth in _STEPS:
+    seen: set[tuple[int, int, bool]] = set()
+    for factor, depth, spread in _STEPS:
         few = detected.brightest(factor * settings.n_bright)
         many = reference.brightest(_wanted(len(few), depth * area_ratio, reference, settings))
-        if (len(few), len(many)) in seen:
+        if (len(few), len(many), spread) in seen:
             continue
-        seen.add((len(few), len(many)))
+        seen.add((len(few), len(many), spread))
+        if spread:
+            few = few.spread()
         alignment = _align(few, many, plane=plane, box=box, shift=shift, settings=settings)
         if alignment.log10_chance < _PROMISING:
             yield alignment
@@ -63,8 +68,8 @@ def alignments(
 def _wanted(n_detected: int, ratio: float, reference: ReferenceStars, settings: AstrometrySettings) -> int:
     """How many references to search; all where they have no fluxes that would order them."""
     if not reference.ordered:
-        return _MAX_REFERENCES
-    return min(max(settings.n_bright, math.ceil(ratio * n_detected)), _MAX_REFERENCES)
+        return settings.max_references
+    return min(max(settings.n_bright, math.ceil(ratio * n_detected)), settings.max_references)
 
 
 def first_alignment(

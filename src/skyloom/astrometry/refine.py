@@ -142,7 +142,13 @@ def _fit(
     kept = np.ones(len(here), bool)
     for _ in range(5):
         order = supported_order(
-            u[kept], v[kept], goal[kept], max_order=max_order, matches_per_term=settings.matches_per_term
+            u[kept],
+            v[kept],
+            goal[kept],
+            max_order=max_order,
+            matches_per_term=settings.matches_per_term,
+            corners=detected.corners,
+            max_extrapolation=settings.max_extrapolation,
         )
         scale = float(max(np.abs(u).max(), np.abs(v).max()))
         coefficients = fit_polynomials(u[kept], v[kept], goal[kept], order, scale, root_weight[kept])

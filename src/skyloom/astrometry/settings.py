@@ -28,10 +28,19 @@ class AstrometrySettings:
     """Matching distance before the distortion is known, pixel."""
     n_bright: int = 40
     """Number of brightest detections that the first search uses; doubled twice where that fails."""
+    max_references: int = 20000
+    """Most references that are searched, the brightest."""
+    brightest_reference_mag: float = -math.inf
+    """AB magnitude of the brightest references used, for fluxes in nJy; with a limit those without a flux are out."""
+    faintest_reference_mag: float = math.inf
+    """AB magnitude of the faintest references used, likewise."""
     sip_order: int = 3
     """Highest order of the distortion polynomial; lower ones are used where the stars do not call for more."""
     matches_per_term: float = 3.0
     """Matches wanted for each term of a polynomial (3 terms at order 1, 6 at 2, 10 at 3)."""
+    max_extrapolation: float = 3.0
+    """Terms of distortion are fitted only where the error that those of the matches leave at the corners of the frame
+    is at most so many times that of one match."""
     clip_sigma: float = 4.0
     """Matches whose residual exceeds this many robust standard deviations are not fitted."""
     min_matches: int = 6
@@ -40,14 +49,15 @@ class AstrometrySettings:
     """Smallest fraction matched, of the brightest detections or of the brightest references of the frame,
     whichever are fewer."""
     min_spread: float = 0.35
-    """Smallest extent of the matches along their narrow direction, as a fraction of an even cover of the frame."""
+    """Smallest extent of the matches along their narrow direction, as a fraction of an even cover of the frame; n
+    matches, which may cover it evenly and yet stand unevenly, are granted sqrt(1 - 4 / n) of it."""
     max_rms_px: float = 0.7
     """Largest residual a coordinate, pixel."""
     max_rms_arcsec: float = math.inf
     """Largest residual a coordinate, arcsec."""
     max_mean_offset_arcsec: float = math.inf
     """Largest clipped mean of the distances of the matches, arcsec; 0.5 suits pixels of a few tenths of an arcsec."""
-    max_chance: float = 1e-6
+    max_chance: float = 1e-5
     """Largest probability that as many matches arise by chance anywhere within the errors of the guess."""
 
     def __post_init__(self) -> None:

@@ -33,6 +33,7 @@ def solve_astrometry(
     frame: Any = None,
     settings: AstrometrySettings | None = None,
     position_err: ArrayLike | None = None,
+    point_like: ArrayLike | None = None,
 ) -> AstrometricSolution:
     """Find where a frame lies on the sky, from its stars, a catalogue and a guess.
 
@@ -58,6 +59,9 @@ def solve_astrometry(
         See `AstrometrySettings`.
     position_err
         Errors of the centroids a coordinate, pixel; the stars are then weighted.
+    point_like
+        Which of them look like stars, ``bool[n]``: these are searched first, before any that look like galaxies,
+        trails or knots of nebulae.
 
     Raises
     ------
@@ -68,7 +72,7 @@ def solve_astrometry(
     """
     settings = settings or AstrometrySettings()
     plane = LocalPlane.of_guess(guess, box)
-    detected = detected_stars(x, y, flux, position_err, guess=guess, plane=plane, box=box)
+    detected = detected_stars(x, y, flux, position_err, guess=guess, plane=plane, box=box, point_like=point_like)
     if len(detected) < settings.min_matches:
         raise too_few(len(detected), settings)
     stars = reference_stars(reference, plane=plane, box=box, settings=settings)

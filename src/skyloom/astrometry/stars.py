@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,14 @@ __all__ = ["DetectedStars", "ReferenceStars", "detected_stars", "reference_stars
 type Floats = NDArray[np.float64]
 type Integers = NDArray[np.int64]
 
+_AB_NANOJANSKY = 31.4
+"""AB magnitude of 1 nJy."""
+_GOLDEN_RATIO = 0.5 * (np.sqrt(5.0) - 1.0)
+
 
 @dataclass(frozen=True, eq=False)
 class DetectedStars:
-    """Detections, brightest first."""
+    """Detections; unless spread, those that look like stars first, of either kind the brightest first."""
 
     x: Floats
     y: Floats
@@ -32,21 +36,34 @@ class DetectedStars:
     u: Floats
     v: Floats
     """Positions about the frame centre, freed of the distortion that the guess knows of, pixel."""
+    flux: Floats
     weight: Floats
     """Relative weight of the position."""
     row: Integers
     """Place in the list that came in."""
     straight: bool
     """Whether the guess has no distortion, so that u and v are mere offsets."""
+    corners: Floats
+    """(u, v) of the corners of the frame, shape [2, 4]."""
 
     def __len__(self) -> int:
         return len(self.x)
 
     def brightest(self, n: int) -> DetectedStars:
         """The first n."""
-        return DetectedStars(
-            self.x[:n], self.y[:n], self.u[:n], self.v[:n], self.weight[:n], self.row[:n], self.straight
-        )
+        return self._rows(slice(n))
+
+    def spread(self) -> DetectedStars:
+        """The same ones with the bright evenly among the faint.
+
+        A search soon gives up a map that brings none of the first ones onto references: of stars in order of
+        brightness these may all be false, or missing in the catalogue.
+        """
+        return self._rows(np.argsort((_GOLDEN_RATIO * np.arange(len(self))) % 1.0, kind="stable"))
+
+    def _rows(self, rows: slice | NDArray[np.intp]) -> DetectedStars:
+        columns = {name: getattr(self, name)[rows] for name in ("x", "y", "u", "v", "flux", "weight", "row")}
+        return replace(self, **columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +73,8 @@ class ReferenceStars:
     ra: Floats
     dec: Floats
     """ICRS at the epoch of the frame, degree."""
+    flux: Floats
+    """NaN where it is not known."""
     row: Integers
     """Place in the table that came in."""
     ordered: bool
@@ -66,7 +85,7 @@ class ReferenceStars:
 
     def brightest(self, n: int) -> ReferenceStars:
         """The first n."""
-        return ReferenceStars(self.ra[:n], self.dec[:n], self.row[:n], self.ordered)
+        return ReferenceStars(self.ra[:n], self.dec[:n], self.flux[:n], self.row[:n], self.ordered)
 
 
 def detected_stars(
@@ -78,6 +97,7 @@ def detected_stars(
     guess: SkyProjection[Any],
     plane: LocalPlane,
     box: Box,
+    point_like: ArrayLike | None = None,
 ) -> DetectedStars:
     """Put detections into the order and the frame of the search; those that are not finite are left out."""
     x, y, flux = (np.asarray(column, np.float64) for column in (x, y, flux))
@@ -85,9 +105,22 @@ def detected_stars(
         raise ValueError(f"x ({x.shape}), y ({y.shape}) and flux ({flux.shape}) must be of one length.")
     error = np.zeros(len(x)) if position_err is None else np.asarray(position_err, np.float64)
     good = np.flatnonzero(np.isfinite(x) & np.isfinite(y) & np.isfinite(flux) & np.isfinite(error))
-    row = good[np.argsort(-flux[good], kind="stable")]
-    u, v = plane.from_sky(*pixel_to_radec(guess, x[row], y[row]))
-    return DetectedStars(x[row], y[row], u, v, _weights(error[row]), row, _is_straight(guess, plane, box))
+    extended = np.zeros(len(x), bool) if point_like is None else ~np.asarray(point_like, bool)
+    row = good[np.lexsort((-flux[good], extended[good]))]
+    # A projection takes no empty list.
+    u, v = plane.from_sky(*pixel_to_radec(guess, x[row], y[row])) if len(row) else np.zeros((2, 0))
+    half = 0.5 * np.array([box.x.size, box.y.size])
+    return DetectedStars(
+        x[row],
+        y[row],
+        u,
+        v,
+        flux[row],
+        _weights(error[row]),
+        row,
+        _is_straight(guess, plane, box),
+        half[:, None] * np.array([[-1.0, 1.0, -1.0, 1.0], [-1.0, -1.0, 1.0, 1.0]]),
+    )
 
 
 def _weights(error: Floats) -> Floats:
@@ -123,6 +156,7 @@ def reference_stars(reference: Table, *, plane: LocalPlane, box: Box, settings: 
     turned = np.radians(settings.rotation_error_deg) * max(box.x.size, box.y.size)
     near = (np.abs(x) < 0.5 * stretch * box.x.size + margin + turned) & np.isfinite(x)
     near &= np.abs(y) < 0.5 * stretch * box.y.size + margin + turned
+    near &= _bright_enough(flux, settings)
     row = np.flatnonzero(near)
     row = row[np.argsort(-np.where(np.isfinite(flux), flux, -np.inf)[row], kind="stable")]
     if len(row) < settings.min_matches:
@@ -132,7 +166,17 @@ def reference_stars(reference: Table, *, plane: LocalPlane, box: Box, settings: 
             cure="Import a reference catalogue that covers the field, or correct the pointing.",
             n_reference=len(row),
         )
-    return ReferenceStars(ra[row], dec[row], row, bool(np.isfinite(flux[row]).any()))
+    return ReferenceStars(ra[row], dec[row], flux[row], row, bool(np.isfinite(flux[row]).any()))
+
+
+def _bright_enough(flux: Floats, settings: AstrometrySettings) -> NDArray[np.bool_]:
+    """References within the limits of magnitude; where a limit is set, those without a flux are out."""
+    brightest, faintest = settings.brightest_reference_mag, settings.faintest_reference_mag
+    if not (np.isfinite(brightest) or np.isfinite(faintest)):
+        return np.ones(len(flux), bool)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        magnitude = _AB_NANOJANSKY - 2.5 * np.log10(flux)
+    return np.asarray((magnitude >= brightest) & (magnitude <= faintest))
 
 
 def too_few(n: int, settings: AstrometrySettings) -> AstrometryError:

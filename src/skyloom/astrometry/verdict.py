@@ -10,7 +10,7 @@ from astropy.stats import sigma_clip
 from lsst.images import Box
 from numpy.typing import NDArray
 
-from .chance import log10_chance, search_volume
+from .chance import log10_chance, log10_flux_chance, log10_product, search_volume
 from .polynomial import n_terms
 from .refine import PlaneMap
 from .settings import AstrometrySettings
@@ -85,7 +85,7 @@ def judge(
     change, mirrored = _change(solution, guess)
     turned = _as_complex(change)
     mean, deviation, median = _offsets(solution, detected, x_ref, y_ref)
-    chance = _chance(solution, on_frame, detected, guess=guess, box=box, settings=settings)
+    chance = _chance(solution, on_frame, detected, reference, guess=guess, box=box, settings=settings)
     if any_parity:
         chance = min(0.0, chance + math.log10(2.0))
     verdict = Verdict(
@@ -163,12 +163,16 @@ def _chance(
     solution: PlaneMap,
     on_frame: NDArray[np.bool_],
     detected: DetectedStars,
+    reference: ReferenceStars,
     *,
     guess: LocalPlane,
     box: Box,
     settings: AstrometrySettings,
 ) -> float:
-    """The smallest chance probability over subsets of bright stars, times the number of subsets looked at."""
+    """The smallest chance probability over subsets of bright stars, times the number of subsets looked at.
+
+    Each is the smaller of that of the places alone and that of places and fluxes, which counts for two looks.
+    """
     volume = search_volume(
         max_shift=settings.pointing_error_deg * 3600.0 / guess.scale_arcsec,
         scale_error=settings.scale_error,
@@ -179,24 +183,27 @@ def _chance(
     rank = np.cumsum(on_frame)
     disc = math.pi * solution.tolerance**2 / (box.x.size * box.y.size)
     steps = [n for n in (10, 20, 40, 80, 160, 320, 640) if n < len(detected)] + [len(detected)]
-    depths = (1, 3, None)
+    n_reference = int(rank[-1])
+    subsets = {(n, min(depth * n, n_reference)) for n in steps for depth in (1, 3, n_reference)}
     lowest = 0.0
-    for n in steps:
-        for depth in depths:
-            limit = int(rank[-1]) if depth is None else min(depth * n, int(rank[-1]))
-            bright = (solution.detected < n) & (rank[solution.reference] <= limit)
-            probability = 1.0 - math.exp(-limit * disc)
-            chance = log10_chance(
-                int(bright.sum()), n, probability, n_parameters=2 * n_terms(solution.order), volume=volume
-            )
-            lowest = min(lowest, chance)
-    return min(0.0, lowest + math.log10(len(steps) * len(depths)))
+    for n, limit in sorted(subsets):
+        bright = (solution.detected < n) & (rank[solution.reference] <= limit)
+        probability = 1.0 - math.exp(-limit * disc)
+        chance = log10_chance(
+            int(bright.sum()), n, probability, n_parameters=2 * n_terms(solution.order), volume=volume
+        )
+        if chance < 0.0:
+            fluxes = detected.flux[solution.detected[bright]], reference.flux[solution.reference[bright]]
+            chance = min(chance, log10_product(chance, log10_flux_chance(*fluxes)))
+        lowest = min(lowest, chance)
+    return min(0.0, lowest + math.log10(2 * len(subsets)))
 
 
 def _reasons(verdict: Verdict, solution: PlaneMap, box: Box, settings: AstrometrySettings) -> list[str]:
     """Why a solution is refused, each reason with its figure and the limit."""
     pointing = settings.pointing_error_deg * 3600.0 + 2.0 * settings.match_tolerance_px * solution.plane.scale_arcsec
     slack = 2.0 * settings.match_tolerance_px / max(box.x.size, box.y.size)
+    min_spread = settings.min_spread * math.sqrt(max(1.0 - 4.0 / max(verdict.n_matches, 1), 0.0))
     limits = [
         (verdict.n_matches < settings.min_matches, f"{verdict.n_matches} matches < {settings.min_matches}"),
         (
@@ -216,7 +223,7 @@ def _reasons(verdict: Verdict, solution: PlaneMap, box: Box, settings: Astrometr
             verdict.offset_mean_arcsec > settings.max_mean_offset_arcsec,
             f"mean distance {verdict.offset_mean_arcsec:.3f} arcsec > {settings.max_mean_offset_arcsec} arcsec",
         ),
-        (verdict.spread < settings.min_spread, f"spread of matches {verdict.spread:.2f} < {settings.min_spread}"),
+        (verdict.spread < min_spread, f"spread of matches {verdict.spread:.2f} < {min_spread:.2f}"),
         (verdict.shift_arcsec > pointing, f"shift {verdict.shift_arcsec:.0f} arcsec > {pointing:.0f} arcsec"),
         (
             abs(verdict.scale_factor - 1.0) > settings.scale_error + slack,

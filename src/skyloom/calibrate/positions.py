@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["fit_astrometry", "reference_filter"]
 
+_STARS_BELOW = 0.5
+"""Extendedness of what looks like a star; knots of nebulae and pieces of trails have 1."""
+
 
 def fit_astrometry(frame: CalibratedFrame, loader: ReferenceLoader, settings: CalibrateSettings) -> None:
     """Solve for the WCS, attach it, and give every source its sky position."""
@@ -66,6 +69,7 @@ def _solve(
         "frame": None if exposure.detector is None else exposure.detector.frame,
         "settings": settings.astrometry,
         "position_err": np.hypot(float_column(table, "x_err"), float_column(table, "y_err"))[rows] / np.sqrt(2.0),
+        "point_like": _point_like(table, rows),
     }
     if blind:
         return solve_blind(x, y, flux, known, exposure.projection, blind=settings.blind, **common)
@@ -98,6 +102,13 @@ def _usable(table: Table, settings: CalibrateSettings) -> np.ndarray:
         )
     placed = np.isfinite(float_column(table, "x_err")) & ~flag_column(table, "flag_centroid")
     return np.asarray(bright & placed & ~flag_column(table, "flag_psf_flux") & ~single_pixel_sources(table))
+
+
+def _point_like(table: Table, rows: np.ndarray) -> np.ndarray | None:
+    """Which rows look like stars; None where sizes were not measured."""
+    if "extendedness" not in table.colnames:
+        return None
+    return np.asarray(float_column(table, "extendedness")[rows] < _STARS_BELOW)
 
 
 def _with_flux(reference: Table, name: str | None) -> Table:
