@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from skyloom.errors import FrameError
 
 from .star_list import list_stars
 from .summary import summarise
@@ -23,6 +26,9 @@ def withhold_unproven(frame: CalibratedFrame, settings: CalibrateSettings) -> No
         exposure.projection = None
     if frame.zero_point is None:
         exposure.photo_calib = None
-    if frame.sources is not None and "flag_sky_source" in frame.sources.colnames:
-        list_stars(frame, settings)
-    summarise(frame, settings.summary)
+    # What the user has to read is the error of the stage that failed, not one that follows from it.
+    with suppress(FrameError):
+        if frame.sources is not None and "flag_sky_source" in frame.sources.colnames:
+            list_stars(frame, settings)
+    with suppress(FrameError):
+        summarise(frame, settings.summary)

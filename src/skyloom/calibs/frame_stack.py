@@ -119,7 +119,7 @@ class FrameStack(AbstractContextManager["FrameStack"]):
             spread = np.asarray(variance_of(median_of(values), rows), np.float32)
             image[rows], variance[rows], _, used = combine_stack(
                 values,
-                np.broadcast_to(spread, values.shape).astype(np.float32),
+                np.broadcast_to(spread, values.shape).astype(np.float32, order="C"),
                 bits,
                 np.asarray(weights, np.float64),
                 bitmask("NO_DATA"),

@@ -61,7 +61,7 @@ def solve_grid(
     free = prior.free
 
     def precondition(residual: np.ndarray) -> np.ndarray:
-        return np.where(free, np.einsum("yxkl,lyx->kyx", inverse, residual), 0.0)
+        return np.where(free, np.einsum("yxkl,lyx->kyx", inverse, residual, order="C"), 0.0)
 
     def normal(coefficients: np.ndarray) -> np.ndarray:
         return np.asarray(grid_image(coefficients, factor, weight, taps, *grid) + prior.weighted(coefficients))
@@ -74,8 +74,8 @@ def _conjugate_gradients(
     normal: Operator, precondition: Operator, target: np.ndarray, start: np.ndarray, tolerance: float, limit: int
 ) -> np.ndarray:
     """Solve ``normal(c) = target``; stops when the preconditioned residual has fallen by ``tolerance``."""
-    solution = start.copy()
-    residual = target - normal(solution)
+    solution = start.copy(order="C")
+    residual = np.subtract(target, normal(solution), order="C")
     step = precondition(residual)
     goal = tolerance**2 * np.sum(target * precondition(target))
     size = np.sum(residual * step)
