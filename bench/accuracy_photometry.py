@@ -2,8 +2,8 @@
 
 Run ``python bench/accuracy_photometry.py [--frames N] [--rows N] [--only NAME]``;
 ``tests/photometry/test_corrected_fluxes.py`` does the same on two small frames.  Errors of zero points are over the
-frame's mean; the first of each pair of columns is with the light outside the reference aperture added, the second
-without.
+frame's mean; the first of each pair of columns is with totals by the curve of growth, the second with those in the
+reference aperture.
 """
 
 from __future__ import annotations

@@ -80,12 +80,27 @@ def figures(simulated: SimulatedFrame, frame: CalibratedFrame) -> dict[str, floa
     return {
         "zero_point_mmag": MILLI * (frame.zero_point.zero_point_mag - true_zero),
         "zero_point_pull": (frame.zero_point.zero_point_mag - true_zero) / frame.zero_point.zero_point_mag_err,
+        "correction_mmag": _correction(simulated, frame),
         "flux_mmag": -MILLI * 2.5 * np.log10(_median(stars["psf_flux"][bright] / truth.flux[chosen][bright])),
         **_astrometry(simulated, stars, truth, chosen, bright),
         **_pulls(stars, truth, chosen, middling),
         **_psf(simulated, frame),
         **_detection(simulated, place, truth, found),
     }
+
+
+def _correction(simulated: SimulatedFrame, frame: CalibratedFrame) -> float:
+    """How much too faint the corrected PSF flux of a star without noise is, mean over the frame."""
+    psf, (height, width) = frame.exposure.psf, simulated.mosaic.ccds[simulated.detector].shape
+    assert psf is not None
+    factor = frame.exposure.aperture_corrections["psf_flux"]
+    x, y = (part.ravel() for part in np.meshgrid(np.linspace(0.2, 0.8, 4) * width, np.linspace(0.2, 0.8, 4) * height))
+    stamps, _, _ = psf_stamps(psf, np.rint(x), np.rint(y), centred=True)
+    fluxes = []
+    for at_x, at_y, stamp in zip(np.rint(x), np.rint(y), stamps, strict=True):
+        star = _true_stamp(simulated, at_x, at_y, stamp.shape[0] // 2)
+        fluxes.append(float(np.sum(stamp * star) / np.sum(stamp**2) * factor(x=at_x, y=at_y)))
+    return -MILLI * 2.5 * float(np.log10(np.mean(fluxes)))
 
 
 def _astrometry(

@@ -13,7 +13,6 @@ from skyloom.photometry import (
     ApertureCorrectionSettings,
     aperture_corrections,
     apply_aperture_corrections,
-    fit_growth_curve,
     flag_correction_stars,
     reference_aperture,
 )
@@ -167,63 +166,3 @@ def test_field_is_no_wavier_than_the_stars_say() -> None:
     field = aperture_corrections(table, np.ones(100, dtype=bool), BOX, 1.7)["psf_flux"].field
     assert field.is_constant
     assert field(x=3.0, y=3.0) == pytest.approx(1.02, abs=0.001)
-
-
-def moffat_apertures(beta: float, sky: float, n: int = 100) -> tuple[Table, np.ndarray]:
-    """Aperture fluxes of Moffat stars of widths that vary, with a sky left under them, and their true fluxes."""
-    rng = np.random.default_rng(7)
-    table = Table({"x": rng.uniform(0, 2000, n), "y": rng.uniform(0, 1000, n)})
-    width = 1.7 * (1 + 0.2 * (table["x"] / 1000 - 1))
-    total = np.exp(rng.uniform(10, 13, n))
-    table["ixx"] = table["iyy"] = width**2
-    table["ixy"] = np.zeros(n)
-    for radius in (3.0, 4.5, 6.0, 9.0, 12.0, 17.0):
-        name = f"{radius:.1f}".replace(".", "_")
-        inside = 1 - (1 + (radius / (2.5 * width)) ** 2) ** (1 - beta)
-        noise = np.sqrt(total + 500 * np.pi * radius**2)
-        table[f"aperture_flux_{name}"] = total * inside + sky * np.pi * radius**2 + 0.2 * noise * rng.normal(size=n)
-        table[f"aperture_flux_{name}_err"] = noise
-        table[f"aperture_flag_{name}"] = np.zeros(n, dtype=bool)
-    table["psf_flux"] = total / 1.05
-    table["psf_flux_err"] = np.sqrt(total)
-    return table, total
-
-
-@pytest.mark.parametrize("beta", [2.5, 3.5, 4.5])
-@pytest.mark.parametrize("sky", [0.0, 0.5])
-def test_wings_are_told_from_a_sky_that_was_left(beta: float, sky: float) -> None:
-    table, _ = moffat_apertures(beta, sky)
-    curve = fit_growth_curve(table, np.ones(100, dtype=bool), "aperture_flux_12_0", 0.002)
-    assert curve is not None
-    width = np.array([1.4, 1.7, 2.0])
-    np.testing.assert_allclose(
-        1 - curve.inside(12.0, width), (1 + (12 / (2.5 * width)) ** 2) ** (1 - beta), rtol=0.15, atol=2e-4
-    )
-    assert curve.sky == pytest.approx(sky, abs=0.1)
-
-
-def test_extrapolated_correction_is_to_all_of_the_light() -> None:
-    table, _ = moffat_apertures(3.0, 0.0)
-    everything = np.ones(100, dtype=bool)
-    inside, whole = (
-        aperture_corrections(table, everything, BOX, 1.7, ApertureCorrectionSettings(extrapolate=extrapolate))[
-            "psf_flux"
-        ]
-        for extrapolate in (False, True)
-    )
-    x, y = np.array([200.0, 1000.0, 1800.0]), np.array([500.0, 500.0, 500.0])
-    np.testing.assert_allclose(whole.field(x=x, y=y), 1.05, atol=0.001)
-    assert np.all(inside.field(x=x, y=y) < 1.05 * 0.998)
-    width = 1.7 * (1 + 0.2 * (x / 1000 - 1))
-    np.testing.assert_allclose(inside.field(x=x, y=y) / 1.05, 1 - (1 + (12 / (2.5 * width)) ** 2) ** -2.0, atol=0.001)
-    assert whole.light_outside == pytest.approx((1 + (12 / (2.5 * 1.7)) ** 2) ** -2.0, rel=0.1)
-
-
-def test_wings_that_cannot_be_believed_are_not_added() -> None:
-    table, _ = moffat_apertures(1.6, 0.0)
-    plain = aperture_corrections(table, np.ones(100, dtype=bool), BOX, 1.7)["psf_flux"]
-    refused = aperture_corrections(
-        table, np.ones(100, dtype=bool), BOX, 1.7, ApertureCorrectionSettings(extrapolate=True)
-    )["psf_flux"]
-    assert np.isnan(refused.light_outside)
-    np.testing.assert_array_equal(refused.field.coefficients, plain.field.coefficients)

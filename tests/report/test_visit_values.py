@@ -143,7 +143,7 @@ def test_curve_of_growth_is_that_of_the_gaussian(whole: FrameProducts) -> None:
     curve = growth_curve(whole)
     assert curve is not None
     expected = np.array([growth(radius) for radius in RADII])
-    assert curve.reference_radius == RADII[-1]
+    assert curve.total_radius == RADII[-1]
     np.testing.assert_allclose(curve.median, expected, rtol=1e-6)
     # Pixels spread the light that they sample by 1/12 px^2.
     spread = np.array([growth(radius, np.sqrt(SIGMA**2 + 1.0 / 12.0)) for radius in RADII])

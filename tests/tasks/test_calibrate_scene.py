@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from astropy.io.fits import Header
 from astropy.table import Table
-from lsst.images import GeneralFrame
+from lsst.images import GeneralFrame, Image, Mask, MaskedImage
 
 from skyloom.catalog.ids import IdGenerator
 from skyloom.catalog.matching import separation_arcsec
 from skyloom.catalog.refcat import select_circle
 from skyloom.errors import FrameError
-from skyloom.images import Exposure, pixel_to_radec
+from skyloom.images import MASK_SCHEMA, Exposure, pixel_to_radec
 from skyloom.images.projection import projection_from_header
 from skyloom.psf import psf_sigma
 from skyloom.tasks import CalibrateImageTask
@@ -215,3 +215,33 @@ def test_what_was_not_reached_is_not_there(scene: Scene) -> None:
     assert result.output_exposure.summary.psfSigma == pytest.approx(SIGMA, rel=0.01)
     assert result.sources.meta["failure_code"] == "NO-REFERENCE"
     assert result.output_exposure.metadata["failure_code"] == "NO-REFERENCE"
+
+
+def test_illumination_correction_changes_the_photometry_and_not_the_sky(scene: Scene, calibrated: Any) -> None:
+    config = make_config()
+    config.do_illumination_correction = True
+    x = np.linspace(-1.0, 1.0, WIDTH)
+    shape = 1.1 * np.broadcast_to(1.0 + 0.05 * x**2, (HEIGHT, WIDTH))
+    tilted = scene.exposure.copy()
+    # Stars through a lens whose response has that shape, under a sky that the flat has made uniform.
+    tilted.image.array[...] = (tilted.image.array - SKY) * shape / 1.1 + SKY
+    flat = MaskedImage(
+        Image(shape.astype(np.float32), bbox=tilted.bbox), mask=Mask(0, schema=MASK_SCHEMA, bbox=tilted.bbox)
+    )
+    task = CalibrateImageTask(config=config)
+    result = task.run(exposures=tilted, astrometry_loader=scene.loader, illumination_correction=flat)
+    assert result.applied_photo_calib.calibration_mean == pytest.approx(1.1 * NJY, rel=0.01)
+    sky = result.background["sky"].field.render(result.output_exposure.bbox).array
+    assert np.median(sky) == pytest.approx(result.applied_photo_calib.calibration_mean * SKY, rel=1e-3)
+    star, same = nearest(result.stars, 92, 35), nearest(calibrated.stars, 92, 35)
+    assert star["psf_flux_njy"] == pytest.approx(same["psf_flux_njy"], rel=0.01)
+    ratio = result.background_to_photometric_ratio.array
+    np.testing.assert_allclose(ratio, shape, rtol=1e-6)
+    assert result.output_exposure.metadata["LSST CALIB ILLUMCORR APPLIED"]
+
+
+def test_illumination_correction_wants_its_flat(scene: Scene) -> None:
+    config = make_config()
+    config.do_illumination_correction = True
+    with pytest.raises(ValueError, match="flat of photometry"):
+        CalibrateImageTask(config=config).run(exposures=scene.exposure.copy(), astrometry_loader=scene.loader)

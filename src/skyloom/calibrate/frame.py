@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     from astropy.table import Table
     from lsst.images import BackgroundMap
 
@@ -36,6 +37,8 @@ class CalibratedFrame:
     """The sky that was subtracted, in the unit of the pixels."""
     sky: Background | None = None
     """The same as it was fitted, in electrons."""
+    flat_ratio: np.ndarray | None = None
+    """``[y, x]``: the flat of photometry over that of the sky, where pixels were divided by it; `sky` is not."""
     psf_stars: Table | None = None
     """Bright sources of the first pass; once the PSF is final, its candidate stars."""
     psf_stars_footprints: FootprintSet | None = None

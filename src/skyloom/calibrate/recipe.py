@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from skyloom.errors import FrameError
 
+from .flat_ratio import apply_flat_ratio
 from .frame import CalibratedFrame
 from .photometry import calibrate_fluxes, calibrate_pixels, fit_photometry
 from .positions import fit_astrometry
@@ -30,6 +31,8 @@ from .summary import summarise
 from .withhold import withhold_unproven
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from skyloom.catalog.ids import IdGenerator
     from skyloom.images.exposure import Exposure
 
@@ -45,6 +48,7 @@ def calibrate_frame(
     *,
     photometry_loader: ReferenceLoader | None = None,
     id_generator: IdGenerator | None = None,
+    flat_ratio: np.ndarray | None = None,
 ) -> CalibratedFrame:
     """Calibrate one frame: background, PSF, sources, WCS, zero point, pixels in nJy.
 
@@ -61,6 +65,9 @@ def calibrate_frame(
         The same for photometry, where that uses another catalogue.
     id_generator
         Makes the source ids; 1, 2, 3, ... without one.
+    flat_ratio
+        ``[y, x]``: the flat that makes photometry uniform over the one that was applied, by which the frame is then
+        divided; the sky is fitted as the latter left it.
 
     Raises
     ------
@@ -71,6 +78,8 @@ def calibrate_frame(
     settings = settings or CalibrateSettings()
     frame = CalibratedFrame(exposure=exposure)
     with _stage(frame, settings, "background"):
+        if flat_ratio is not None:
+            frame.flat_ratio = apply_flat_ratio(exposure, flat_ratio)
         subtract_sky(frame, settings)
     with _stage(frame, settings, "psf"):
         detect_bright(frame, settings, id_generator)

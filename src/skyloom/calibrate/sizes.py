@@ -31,7 +31,7 @@ def model_widths(table: Table, psf: PointSpreadFunction) -> tuple[np.ndarray, np
     x, y = float_column(table, "x"), float_column(table, "y")
     rows = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
     if rows.size:
-        stamps, _, _ = psf_stamps(psf, x[rows], y[rows])
+        stamps, _, _ = psf_stamps(psf, x[rows], y[rows], centred=True)
         expected[rows] = stamp_sigmas(stamps)
     return width, expected
 

@@ -19,11 +19,18 @@ from skyloom.errors import NoSourcesError
 from skyloom.images.footprints import FootprintSet
 from skyloom.images.mask_planes import bitmask
 from skyloom.measurement import measure_sources, place_sky_sources
-from skyloom.photometry import aperture_corrections, apply_aperture_corrections, flag_correction_stars
+from skyloom.photometry import (
+    GROWTH_RADII,
+    aperture_corrections,
+    apply_aperture_corrections,
+    flag_correction_stars,
+    total_fluxes,
+)
 from skyloom.psf import psf_sigma
 from skyloom.psffit import fit_psf, fit_psf_with_piff, select_psf_stars
 
-from .neighbours import subtract_neighbours
+from .flat_ratio import in_flat_of_sky
+from .neighbours import star_apertures, subtract_neighbours
 from .star_list import footprints_of
 
 if TYPE_CHECKING:
@@ -54,18 +61,26 @@ SKY = "sky"
 
 def subtract_sky(frame: CalibratedFrame, settings: CalibrateSettings) -> None:
     """Subtract the sky, with the sources still in."""
-    _keep_sky(frame, subtract_background(frame.exposure, settings.background))
+    with in_flat_of_sky(frame.exposure, frame.flat_ratio):
+        _keep_sky(frame, subtract_background(frame.exposure, settings.background))
 
 
 def refine_sky(frame: CalibratedFrame, settings: CalibrateSettings) -> None:
     """Subtract what the first sky has left, with the sources masked; where they cover much, settle it anew."""
     exposure, before = frame.exposure, frame.sky
-    assert exposure.psf is not None
     assert before is not None
     covered = float(np.mean((exposure.bits & bitmask("DETECTED")) != 0))
     frame.metadata["detected_fraction"] = covered
+    with in_flat_of_sky(exposure, frame.flat_ratio):
+        _subtract_rest(frame, before, settings, covered)
+
+
+def _subtract_rest(frame: CalibratedFrame, before: Background, settings: CalibrateSettings, covered: float) -> None:
+    """Fit and subtract the sky under sources that cover a share of the frame."""
+    exposure = frame.exposure
     if covered > settings.settle_sky_above:
         exposure.image.array[...] += before.render()
+        assert exposure.psf is not None
         settled = settle_background(exposure, psf_sigma(exposure.psf), settings.settling, settings.background)
         frame.metadata |= {"sky_settled": settled.settled, "sky_masked_fraction": settled.masked_fraction}
         _keep_sky(frame, settled.background)
@@ -201,13 +216,17 @@ def correct_fluxes(frame: CalibratedFrame, settings: CalibrateSettings) -> None:
     assert frame.exposure.psf is not None
     exposure, psf = frame.exposure, frame.exposure.psf
     stars = flag_column(frame.sources, "calib_psf_used") | flag_column(frame.sources, "calib_psf_reserved")
-    isolated = subtract_neighbours(exposure, frame.sources, stars, psf)
-    found = aperture_corrections(isolated, stars, exposure.bbox, psf_sigma(psf), settings.aperture_corrections)
+    corrections, total = settings.aperture_corrections, None
+    if corrections.extrapolate and corrections.reference_radius is None:
+        apertures = star_apertures(exposure, frame.sources, stars, psf, GROWTH_RADII)
+        total = total_fluxes(apertures, len(frame.sources), corrections)
+    if total is not None:
+        frame.metadata["total_radius_px"] = corrections.total_radius_sigma * psf_sigma(psf)
+    isolated = frame.sources if total else subtract_neighbours(exposure, frame.sources, stars, psf)
+    found = aperture_corrections(isolated, stars, exposure.bbox, psf_sigma(psf), corrections, total=total)
     frame.aperture_corrections = found
     exposure.aperture_corrections = {name: correction.field for name, correction in found.items()}
-    apply_aperture_corrections(
-        frame.sources, exposure.aperture_corrections, expected=settings.aperture_corrections.fluxes
-    )
+    apply_aperture_corrections(frame.sources, exposure.aperture_corrections, expected=corrections.fluxes)
     flag_correction_stars(frame.sources, found)
     # The candidates were copied with the fluxes of the first PSF.
     frame.psf_stars = frame.sources[np.asarray(frame.sources["calib_psf_candidate"], dtype=bool)]

@@ -12,6 +12,7 @@ _TYPES = (
     "flat",
     "fringe",
     "illum",
+    "photometric_flat",
     "defects",
     "crosstalk",
     "linearizer",
@@ -52,9 +53,10 @@ def command(
 ) -> None:
     """Import calibrations of one TYPE into REPO and certify them for a range of dates.
 
-    bias, dark, flat, fringe, illum: FITS frames of the trimmed detector, or masters of the observatory; defects: tables
-    with x0, y0, width, height, or images that are 0 where a pixel is bad; crosstalk, linearizer, brighter_fatter: YAML
-    or JSON; transmission_...: tables of wavelength and throughput. FILES may be folders.
+    bias, dark, flat, fringe, illum, photometric_flat: FITS frames of the trimmed detector, or masters of the
+    observatory; defects: tables with x0, y0, width, height, or images that are 0 where a pixel is bad; crosstalk,
+    linearizer, brighter_fatter: YAML or JSON; transmission_...: tables of wavelength and throughput. FILES may be
+    folders.
     """
     from lsst.daf.butler import Butler
 

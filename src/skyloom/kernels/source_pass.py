@@ -9,9 +9,9 @@ import numpy as np
 from numba import njit
 
 from .apertures import circle_sums, row_capacity
-from .ellipses import ellipse_sums, mean_radius
 from .gaussian_flux import gaussian_flux
 from .inner import inner_kernel
+from .kron import kron_flux
 from .moments import adapt_shape, centroid
 from .own_light import add_wings, put_in, take_out, take_wings
 
@@ -176,18 +176,9 @@ def _kron(
     planes: Planes, x: float, y: float, shape: np.ndarray, plugins: Plugins, out: np.ndarray
 ) -> tuple[bool, bool]:
     """Flux, error and first moment into ``out``; whether the flux and whether the radius is not to be trusted."""
-    xx, yy, xy = shape[0], shape[1], shape[2]
-    root = math.sqrt(xx * yy - xy * xy)
-    reach = plugins.kron_reach * math.sqrt(root)
-    radius = mean_radius(planes.work, planes.state, x, y, xx, yy, xy, reach)
-    bounded = not plugins.kron_min_radius <= radius <= reach
-    if bounded:
-        radius = plugins.kron_min_radius
-    scale = root / (plugins.kron_factor * radius) ** 2
-    form = (yy / (root * root) * scale, -xy / (root * root) * scale, xx / (root * root) * scale)
-    total, noise, missing = ellipse_sums(planes.work, planes.variance, planes.state, x, y, form)
-    out[0], out[1], out[2] = total, math.sqrt(noise), radius
-    return missing > 0.0, bounded
+    limits = plugins.kron_reach, plugins.kron_factor, plugins.kron_min_radius
+    missing, bounded = kron_flux(planes.work, planes.variance, planes.state, x, y, shape, limits, out)
+    return missing, bounded
 
 
 @inner_kernel

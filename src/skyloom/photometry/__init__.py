@@ -7,16 +7,21 @@ from .curve_of_growth import GrowthCurve, fit_growth_curve
 from .reference_aperture import reference_aperture
 from .reference_fluxes import reference_fluxes
 from .reserve import reserve_stars
+from .star_apertures import GROWTH_RADII, StarApertures
+from .total_fluxes import TotalFluxes, total_fluxes
 from .zero_point import fit_zero_point
 from .zero_point_settings import ZeroPoint, ZeroPointSettings
 
 __all__ = [
+    "GROWTH_RADII",
     "ApertureCorrection",
     "ApertureCorrectionSettings",
     "ColourTerm",
     "ColourTermError",
     "ColourTermLibrary",
     "GrowthCurve",
+    "StarApertures",
+    "TotalFluxes",
     "ZeroPoint",
     "ZeroPointSettings",
     "aperture_corrections",
@@ -27,4 +32,5 @@ __all__ = [
     "reference_aperture",
     "reference_fluxes",
     "reserve_stars",
+    "total_fluxes",
 ]

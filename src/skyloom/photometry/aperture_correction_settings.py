@@ -18,10 +18,17 @@ class ApertureCorrectionSettings:
     """How aperture corrections are measured."""
 
     reference_radius: float | None = None
-    """Radius of the reference aperture, pixels: one that was measured.  None takes the smallest that reaches
-    `reference_radius_sigma`."""
+    """Radius of the circle within which light counts as total, pixels: one that was measured.  None takes
+    `total_radius_sigma`."""
     reference_radius_sigma: float = 7.0
-    """Least radius of the reference aperture in units of the PSF's determinant radius."""
+    """Without extrapolation: least radius of the reference aperture in units of the PSF's determinant radius."""
+    extrapolate: bool = True
+    """Whether light counts up to `total_radius_sigma`, by the curve of growth of the stars; else it is what the
+    reference aperture holds."""
+    core_radius_sigma: float = 3.0
+    """Radius of the circle that is measured on each star, in PSF sigmas; what lies outside is taken from the curve."""
+    total_radius_sigma: float = 10.0
+    """Light beyond this many PSF sigmas is no star's: a sky cannot be told from it."""
     fluxes: tuple[str, ...] = ("psf_flux", "gaussian_flux", "tophat_flux", "kron_flux")
     """Fluxes to correct; those that the table lacks are passed over."""
     allow_failure: tuple[str, ...] = ("gaussian_flux", "tophat_flux", "kron_flux")
@@ -38,12 +45,11 @@ class ApertureCorrectionSettings:
     stars_a_term: float = 2.0
     n_sigma: float = 4.0
     n_iterations: int = 4
-    error_floor: float = 0.003
+    error_floor: float = 0.002
     """Relative error added to every star's in quadrature, so that a few very bright ones do not decide alone."""
-    extrapolate: bool = False
-    """Whether the light outside the reference aperture is added, from the curve of growth of the stars."""
     light_outside_max: float = 0.03
-    """A larger share of light outside is not believed, and not added."""
+    """A larger share of light outside the outermost measured circle is not believed; the reference aperture is taken
+    then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,16 +57,15 @@ class ApertureCorrection:
     """The correction of one flux."""
 
     field: Field
-    """Multiplies the flux to the flux in the reference aperture, or to all of it where that was extrapolated."""
+    """Multiplies the flux to the total one."""
     scatter: float
     """Robust standard deviation of the ratio of single stars about the field."""
     used: np.ndarray
     """``bool[n]``: rows of the table that made it."""
     reference: str
-    """Column of the reference flux."""
+    """Column of the reference aperture: the total flux itself, or, with extrapolation, how far it was measured."""
     light_outside: float = 0.0
-    """Median share of the light of the stars outside the reference aperture that was added; NaN where it was asked
-    for, and could not be found."""
+    """Share of the total beyond all measured circles; NaN where that was asked for, and could not be found."""
 
     @property
     def n_stars(self) -> int:

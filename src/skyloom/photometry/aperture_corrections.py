@@ -1,7 +1,6 @@
-"""Aperture corrections: what multiplies a flux measurement to the flux in the reference aperture.
+"""Aperture corrections: what multiplies a flux measurement to the total flux.
 
-The reference aperture defines what "total" means in skyloom: the light of a star inside it.  A zero point that is
-fitted to corrected fluxes therefore refers to that aperture, and cancels what falls outside of it for all stars.
+"Total" is the light of a star within a number of PSF sigmas, by its curve of growth, or that in the reference aperture.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from skyloom.errors import PhotometryError
 
 from .aperture_correction_settings import ApertureCorrection, ApertureCorrectionSettings
 from .clipped_field import clipped_field
-from .curve_of_growth import fit_growth_curve, star_widths
-from .reference_aperture import aperture_radii, flag_name, reference_aperture
+from .reference_aperture import flag_name, reference_aperture
+from .total_fluxes import TotalFluxes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,10 +35,12 @@ def aperture_corrections(
     bounds: Bounds,
     psf_sigma: float,
     settings: ApertureCorrectionSettings | None = None,
+    *,
+    total: TotalFluxes | None = None,
 ) -> dict[str, ApertureCorrection]:
     """Measure the correction of each flux on the stars that made the PSF.
 
-    The ratio of reference flux to flux, clipped about a low-order Chebyshev field whose constant is shifted at the
+    The ratio of total flux to flux, clipped about a low-order Chebyshev field whose constant is shifted at the
     end so that the median residual is zero.
 
     Parameters
@@ -52,6 +53,8 @@ def aperture_corrections(
         Region of the field.
     psf_sigma
         Determinant radius of the PSF, pixels: chooses the reference aperture.
+    total
+        Total fluxes of the stars; those in the reference aperture without them.
 
     Returns
     -------
@@ -65,13 +68,12 @@ def aperture_corrections(
     """
     settings = settings or ApertureCorrectionSettings()
     reference = reference_aperture(table.colnames, psf_sigma, settings)
-    inside = _share_inside(table, stars, reference, settings)
     found = {}
     for name in settings.fluxes:
         if name not in table.colnames:
             continue
         try:
-            found[name] = _correction(table, stars, name, reference, inside, bounds, settings)
+            found[name] = _correction(table, stars, name, reference, total, bounds, settings)
         except PhotometryError:
             if name not in settings.allow_failure:
                 raise
@@ -127,43 +129,27 @@ def flag_correction_stars(table: Table, corrections: Mapping[str, ApertureCorrec
         )
 
 
-def _share_inside(table: Table, stars: np.ndarray, reference: str, settings: ApertureCorrectionSettings) -> np.ndarray:
-    """Share of each source's light inside the reference aperture, ``[n]``: 1 where nothing is to be added, NaN where
-    that could not be found.
-    """
-    if not settings.extrapolate:
-        return np.ones(len(table))
-    total, error = float_column(table, reference), float_column(table, f"{reference}_err")
-    usable = stars & np.isfinite(total) & (total > 0) & ~flag_column(table, flag_name(reference))
-    curve = fit_growth_curve(table, _bright(usable, total, error, settings), reference, settings.error_floor)
-    if curve is None:
-        return np.full(len(table), np.nan)
-    radius = next(radius for radius, name in aperture_radii(table.colnames).items() if name == reference)
-    inside = curve.inside(radius, star_widths(table))
-    typical = float(np.nanmedian(np.where(usable, inside, np.nan)))
-    return inside if 1.0 - typical <= settings.light_outside_max else np.full(len(table), np.nan)
-
-
 def _correction(
     table: Table,
     stars: np.ndarray,
     name: str,
     reference: str,
-    inside: np.ndarray,
+    known: TotalFluxes | None,
     bounds: Bounds,
     settings: ApertureCorrectionSettings,
 ) -> ApertureCorrection:
-    flux, total, error = (float_column(table, column) for column in (name, reference, f"{reference}_err"))
+    flux = float_column(table, name)
+    if known is None:
+        total, error = float_column(table, reference), float_column(table, f"{reference}_err")
+    else:
+        total, error = known.flux, known.error
     usable = stars & np.isfinite(flux) & (flux > 0) & np.isfinite(total) & (total > 0)
-    for flag in (flag_name(name), flag_name(reference)):
+    for flag in (flag_name(name), *(() if known else (flag_name(reference),))):
         usable &= ~flag_column(table, flag)
-    known = usable & np.isfinite(inside)
-    extrapolated = known.sum() >= settings.n_min
-    usable = known if extrapolated else usable
     used = _bright(usable, total, error, settings)
     if used.sum() < settings.n_min:
         raise PhotometryError(
-            f"Only {int(used.sum())} stars have both {name} and {reference}; {settings.n_min} are needed for the "
+            f"Only {int(used.sum())} stars have both {name} and a total flux; {settings.n_min} are needed for the "
             "aperture correction.",
             cure="Choose a smaller reference_radius, or leave this frame out.",
             flux=name,
@@ -171,8 +157,7 @@ def _correction(
             n_candidates=int(stars.sum()),
             n_min=settings.n_min,
         )
-    whole = np.where(used & extrapolated, inside, 1.0)
-    ratio = np.where(used, total / (np.where(used, flux, 1.0) * whole), np.nan)
+    ratio = np.where(used, total / np.where(used, flux, 1.0), np.nan)
     spread = np.where(used, np.hypot(error / np.where(used, total, 1.0), settings.error_floor), np.inf)
     field, scatter, used = clipped_field(
         float_column(table, "x"),
@@ -184,7 +169,7 @@ def _correction(
         settings,
         0 if name in settings.constant else settings.order,
     )
-    outside = 1.0 - float(np.median(whole[used])) if extrapolated else float("nan")
+    outside = (float("nan") if settings.extrapolate else 0.0) if known is None else known.light_outside
     return ApertureCorrection(field=field, scatter=scatter, used=used, reference=reference, light_outside=outside)
 
 

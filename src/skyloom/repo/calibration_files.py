@@ -19,7 +19,7 @@ __all__ = ["calibration_files", "read_calibrations"]
 
 _TABLES = (".csv", ".ecsv", ".parq", ".parquet")
 _TEXTS = (".yaml", ".yml", ".json")
-_FRAMES = ("bias", "dark", "flat", "fringe", "illum")
+_FRAMES = ("bias", "dark", "flat", "fringe", "illum", "photometric_flat")
 _DATA = ("crosstalk", "linearizer", "brighter_fatter")
 
 

@@ -32,9 +32,10 @@ _DEFAULT_UNITS = {
     "flat": u.dimensionless_unscaled,
     "fringe": u.adu,
     "illum": u.dimensionless_unscaled,
+    "photometric_flat": u.dimensionless_unscaled,
 }
-_BY_FILTER = ("flat", "fringe", "illum")
-_RESPONSES = ("flat", "illum")
+_BY_FILTER = ("flat", "fringe", "illum", "photometric_flat")
+_RESPONSES = ("flat", "illum", "photometric_flat")
 _NO_RESPONSE = 1e-3
 """Pixels of less than this part of the median of a flat are masked ones, but for rounding."""
 _SPELLINGS = {"adus": "adu", "counts": "adu", "count": "adu", "dn": "adu", "e-": "electron", "e": "electron"}
@@ -56,7 +57,7 @@ def read_masters(path: Path, camera: Camera, kind: str, options: ImportOptions) 
     camera
         The camera.
     kind
-        ``bias``, ``dark``, ``flat``, ``fringe`` or ``illum``.
+        ``bias``, ``dark``, ``flat``, ``fringe``, ``illum`` or ``photometric_flat``.
     options
         What the headers do not tell.  With a detector, no other one of the file is read.
 

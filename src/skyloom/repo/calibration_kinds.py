@@ -21,6 +21,7 @@ CALIBRATION_TYPES = (
     "flat",
     "fringe",
     "illum",
+    "photometric_flat",
     "defects",
     "crosstalk",
     "linearizer",

@@ -37,8 +37,8 @@ class GrowthCurve:
     """Of the apertures that were measured, px."""
     stars: np.ndarray
     """``[star, radius]``."""
-    reference_radius: float
-    """Of the aperture to which fluxes are corrected, px."""
+    total_radius: float
+    """Within which light counts as all of a star's, px."""
     model_radii: np.ndarray
     model: np.ndarray
     """Of the PSF at the stars, over what its fluxes were corrected by; empty without a PSF."""
@@ -80,7 +80,7 @@ def growth_curve(products: FrameProducts) -> GrowthCurve | None:
     return GrowthCurve(
         radii=radii,
         stars=stars,
-        reference_radius=radius_of[reference],
+        total_radius=float(products.metadata.get("total_radius_px", radius_of[reference])),
         model_radii=fine,
         model=model,
         model_at_radii=at_radii,
@@ -113,7 +113,7 @@ def growth_figure(products: FrameProducts) -> Figure | None:
         ylim=(max(0.0, low - 0.15), min(max(1.1, high + 0.05), _HIGHEST_SHARE)),
     )
     for axes in (above, below):
-        axes.axvline(curve.reference_radius, color="black", ls="--", lw=1.0, label="reference aperture")
+        axes.axvline(curve.total_radius, color="black", ls="--", lw=1.0, label="all of the light")
         axes.axhline(1.0 if axes is above else 0.0, color=NEUTRAL, lw=0.8)
     if curve.model_at_radii.size:
         difference = 100.0 * (curve.median - curve.model_at_radii)
@@ -121,7 +121,9 @@ def growth_figure(products: FrameProducts) -> Figure | None:
     else:
         below.text(0.5, 0.5, "no PSF to compare with", ha="center", transform=below.transAxes, color=NEUTRAL)
     below.set(
-        xlabel="radius of the aperture (px)", ylabel="stars - PSF (%)", xlim=(0.0, 1.06 * float(curve.radii.max()))
+        xlabel="radius of the aperture (px)",
+        ylabel="stars - PSF (%)",
+        xlim=(0.0, 1.06 * max(float(curve.radii.max()), curve.total_radius)),
     )
     scale = products.arcsec_per_pixel
     if scale is not None:

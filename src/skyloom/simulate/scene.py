@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["add_point", "draw_sky", "draw_sources", "electrons_per_njy", "psf_at", "transparency"]
 
 _HALF_STAMP = 25
+_WIDE = 5.0
+"""FWHM from which stamps grow with it, px."""
 # Folding and band limits below which the drawn flux is true to better than 1e-4.
 _ACCURACY = galsim.GSParams(folding_threshold=1e-4, maxk_threshold=1e-4, maximum_fft_size=16384)
 
@@ -61,10 +63,11 @@ def draw_sources(visit: Visit, beta: float, mosaic: Mosaic, ccd: Ccd, sky: Table
     x, y = visit.projection(mosaic).sky_to_pixel(ccd, np.asarray(sky["ra"]), np.asarray(sky["dec"]))
     flux = np.asarray(sky[f"flux_{visit.band}"]) * electrons_per_njy(visit) * transparency(visit, mosaic, ccd, x, y)
     margin = 3 * _HALF_STAMP
+    fwhm = visit.seeing_arcsec / mosaic.pixel_scale
     near = (x > -margin) & (x < ccd.shape[1] + margin) & (y > -margin) & (y < ccd.shape[0] + margin)
     for index in np.flatnonzero(near):
         profile = psf_at(visit, beta, mosaic, ccd, x[index], y[index])
-        half = _half_stamp(flux[index])
+        half = _half_stamp(flux[index], fwhm)
         if not sky["is_star"][index]:
             profile, half = _convolved_galaxy(profile, sky[index], visit, mosaic, ccd), 2 * _HALF_STAMP
         _add_stamp(image, profile.withFlux(float(flux[index])), x[index], y[index], half)
@@ -75,12 +78,12 @@ def add_point(
 ) -> None:
     """Add the image of a point at (x, y) to ``image`` in place."""
     profile = psf_at(visit, beta, mosaic, ccd, *at).withFlux(electrons)
-    _add_stamp(image, profile, at[0], at[1], _half_stamp(electrons))
+    _add_stamp(image, profile, at[0], at[1], _half_stamp(electrons, visit.seeing_arcsec / mosaic.pixel_scale))
 
 
-def _half_stamp(flux_electrons: float) -> int:
+def _half_stamp(flux_electrons: float, fwhm_px: float) -> int:
     """Half the stamp of a star: wide enough that what falls outside is below a hundredth of the sky noise."""
-    return int(_HALF_STAMP * max(1.0, (flux_electrons / 3e5) ** (1.0 / 7.0)))
+    return int(_HALF_STAMP * max(1.0, (flux_electrons / 3e5) ** (1.0 / 7.0)) * max(1.0, fwhm_px / _WIDE))
 
 
 def _convolved_galaxy(psf: galsim.GSObject, row: Row, visit: Visit, mosaic: Mosaic, ccd: Ccd) -> galsim.GSObject:

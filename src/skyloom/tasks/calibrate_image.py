@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import Table
+from lsst.images import Image, MaskedImage
 from lsst.pex.config import FieldValidationError, ListField
 from lsst.pipe.base import (
     AnnotatedPartialOutputsError,
@@ -22,7 +23,7 @@ from lsst.pipe.base.connectionTypes import Input, Output, PrerequisiteInput
 from skyloom.calibrate import CalibratedFrame, CalibrateSettings, ReferenceLoader, calibrate_frame, combine_snaps
 from skyloom.catalog.ids import IdGenerator
 from skyloom.catalog.refcat import ShardedCatalogue
-from skyloom.errors import FrameError
+from skyloom.errors import BadFrameError, FrameError
 from skyloom.images import Exposure, from_post_isr, plain_metadata, to_visit_image
 from skyloom.photometry import ColourTerm
 from skyloom.repo.reference_shards import find_reference_shards
@@ -82,6 +83,20 @@ class CalibrateImageConnections(PipelineTaskConnections, dimensions=_DETECTOR):
         deferLoad=True,
         minimum=0,
         lookupFunction=find_reference_shards,
+    )
+    background_flat = PrerequisiteInput(
+        doc="Flat field that was applied.",
+        name="flat",
+        storageClass="MaskedImageV2",
+        dimensions=("instrument", "detector", "physical_filter"),
+        isCalibration=True,
+    )
+    illumination_correction = PrerequisiteInput(
+        doc="Flat field that makes the photometry uniform.",
+        name="photometric_flat",
+        storageClass="MaskedImageV2",
+        dimensions=("instrument", "detector", "physical_filter"),
+        isCalibration=True,
     )
     output_exposure = Output(
         doc="Calibrated frame: nJy, background subtracted, with PSF, WCS and summary.",
@@ -150,9 +165,19 @@ class CalibrateImageConnections(PipelineTaskConnections, dimensions=_DETECTOR):
         dimensions=_DETECTOR,
     )
 
+    background_to_photometric_ratio = Output(
+        doc="What the frame was divided by after flat fielding.",
+        name="background_to_photometric_ratio",
+        storageClass="ImageV2",
+        dimensions=_DETECTOR,
+    )
+
     def __init__(self, *, config: CalibrateImageConfig | None = None) -> None:
         super().__init__(config=config)
         if config is not None:
+            if not config.do_illumination_correction:
+                for name in ("background_flat", "illumination_correction", "background_to_photometric_ratio"):
+                    delattr(self, name)
             for name in set(_OPTIONAL) - set(config.optional_outputs):
                 delattr(self, name)
 
@@ -222,6 +247,8 @@ class CalibrateImageTask(PipelineTask):
                 astrometry_loader=_catalogue(inputs["astrometry_ref_cat"]),
                 photometry_loader=_catalogue(inputs["photometry_ref_cat"]),
                 camera=camera,
+                background_flat=inputs.get("background_flat"),
+                illumination_correction=inputs.get("illumination_correction"),
                 result=result,
             )
             result.output_exposure = to_visit_image(result.output_exposure)
@@ -241,6 +268,8 @@ class CalibrateImageTask(PipelineTask):
         astrometry_loader: ReferenceLoader | None = None,
         photometry_loader: ReferenceLoader | None = None,
         camera: Camera | None = None,
+        background_flat: MaskedImage | None = None,
+        illumination_correction: MaskedImage | None = None,
         result: Struct | None = None,
     ) -> Struct:
         """Calibrate a frame.
@@ -257,6 +286,9 @@ class CalibrateImageTask(PipelineTask):
             both.
         camera
             Tells the reference filter and the errors of the pointing, where the configuration does not.
+        background_flat, illumination_correction
+            The flat that was applied, 1 everywhere if not given, and the one that makes the photometry uniform: for
+            ``do_illumination_correction``.
         result
             Is filled and returned; when the frame fails, with what had been obtained.  A new one without it.
 
@@ -271,13 +303,14 @@ class CalibrateImageTask(PipelineTask):
             ``background``: the sky that was subtracted, nJy.
             ``applied_photo_calib``: what turned electrons into nJy.
             ``astrometry_matches``, ``photometry_matches``: the matched reference stars.
+            ``background_to_photometric_ratio``: what the pixels were divided by; ``background`` was fitted before.
 
         Raises
         ------
         FrameError
             If a stage fails; its ``partial`` holds what had been obtained, as ``result`` does.
         ValueError
-            If no reference loader is given.
+            If no reference loader is given, or no flat for an illumination correction.
         """
         result = Struct() if result is None else result
         loader = astrometry_loader or photometry_loader
@@ -287,7 +320,12 @@ class CalibrateImageTask(PipelineTask):
         settings = self._settings(exposure, camera)
         try:
             frame = calibrate_frame(
-                exposure, loader, settings, photometry_loader=photometry_loader, id_generator=id_generator
+                exposure,
+                loader,
+                settings,
+                photometry_loader=photometry_loader,
+                id_generator=id_generator,
+                flat_ratio=self._flat_ratio(exposure, background_flat, illumination_correction),
             )
         except FrameError as error:
             if isinstance(error.partial, CalibratedFrame):
@@ -323,6 +361,24 @@ class CalibrateImageTask(PipelineTask):
             term = ColourTerm(filter_name=name, **known.colour_term.model_dump())
             photometry = dataclasses.replace(photometry, colour_terms=(term,))
         return dataclasses.replace(settings, reference_filter=name, photometry=photometry)
+
+    def _flat_ratio(
+        self, exposure: Exposure, applied: MaskedImage | None, photometric: MaskedImage | None
+    ) -> np.ndarray | None:
+        """What the pixels have to be divided by; None without an illumination correction."""
+        if not self.config.do_illumination_correction:
+            return None
+        if photometric is None:
+            raise ValueError("do_illumination_correction needs illumination_correction, the flat of photometry.")
+        if exposure.metadata.get("LSST ISR FLAT APPLIED") is False:
+            raise BadFrameError(
+                "the frame was not flat fielded, so that an illumination correction has nothing to correct",
+                keyword="LSST ISR FLAT APPLIED",
+                cure="Run isr with doFlat, or calibrate_image without do_illumination_correction.",
+            )
+        ratio = photometric.image.array.astype(np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return ratio if applied is None else ratio / applied.image.array
 
     def _report(self, frame: CalibratedFrame) -> None:
         """Put the figures into the task's metadata and a line into the log; add the caller's columns."""
@@ -363,6 +419,8 @@ def _fill(result: Struct, frame: CalibratedFrame) -> Struct:
     result.psf_stars, result.psf_stars_footprints = frame.psf_stars, frame.psf_stars_footprints
     result.background = frame.background
     result.applied_photo_calib = frame.photo_calib
+    if frame.flat_ratio is not None:
+        result.background_to_photometric_ratio = Image(frame.flat_ratio, bbox=frame.exposure.bbox)
     result.astrometry_matches = frame.astrometry_matches
     result.photometry_matches = frame.photometry_matches
     return result

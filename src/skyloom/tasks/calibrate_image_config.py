@@ -82,6 +82,11 @@ class StagesConfig(Config):
     id_generator: Any = ConfigField(dtype=IdGeneratorConfig, doc="Ids of the sources.")
     snap_combine: Any = ConfigField(dtype=SnapCombineConfig, doc="Two snaps made one exposure.")
     install_simple_psf: Any = ConfigField(dtype=GaussianPsfConfig, doc="The PSF before it is known.")
+    do_illumination_correction: Any = Field(
+        dtype=bool,
+        default=False,
+        doc="Whether the frame is divided by the flat of photometry over that which was applied.",
+    )
     psf_subtract_background: Any = ConfigField(dtype=mirror(_RECIPE.background, documented=_BACKGROUND), doc="The sky.")
     psf_detection: Any = ConfigField(
         dtype=mirror(_RECIPE.bright_detection, documented=_DETECTION), doc="Detection of the first PSF stars."
