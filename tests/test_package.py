@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from skyloom.cli import main
+
 ROOT = Path(__file__).parents[1]
 SKYLOOM = (sys.executable, "-c", "from skyloom.cli import main; main()")
 WEEK = 43
@@ -73,13 +75,12 @@ def empty_repository(tmp_path_factory: pytest.TempPathFactory) -> str:
     ],
 )
 def test_what_a_user_gets_wrong_is_told_in_a_line(
-    arguments: list[str], status: int, words: str, empty_repository: str
+    arguments: list[str], status: int, words: str, empty_repository: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    called = [empty_repository if part == "REPO" else part for part in arguments]
-    done = subprocess.run([*SKYLOOM, *called], capture_output=True, text=True, check=False)
-    assert done.returncode == status, done.stderr
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+    with pytest.raises(SystemExit) as stop:
+        main([empty_repository if part == "REPO" else part for part in arguments])
+    assert stop.value.code == status
+    assert words in capsys.readouterr().err
 
 
 def test_files_keep_to_one_idea() -> None:

@@ -1,4 +1,4 @@
-"""What LSST's single-frame pipeline measured on the two SDSS r frames."""
+"""What LSST's single-frame pipeline measured on the two SDSS r frames, and the survey's own calibration."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import gzip
 from pathlib import Path
 
 import numpy as np
+from astropy.io import fits
 
 FRAMES = {4192: 65503754, 6377: 99644381}
 """Run to the number that the ids of its rows carry in their upper half."""
+
+FIELDS = {4192: 300, 6377: 399}
+"""Run to its field."""
 
 _UNUSABLE = (
     "base_SdssCentroid_flag",
@@ -33,3 +37,13 @@ def clean_rows(golden: dict[str, np.ndarray]) -> np.ndarray:
     """Rows without a flag, and with a 6-pixel flux."""
     clean = np.all([golden[name] == 0 for name in _UNUSABLE], axis=0)
     return np.flatnonzero(clean & np.isfinite(golden["base_CircularApertureFlux_6_0_instFlux"]))
+
+
+def published_zero_point(folder: Path, run: int, band: str) -> float:
+    """AB magnitude of an electron in the exposure, by the survey's photometric solution of the night."""
+    calibration, field, k = folder / "calibration", f"{FIELDS[run]:04d}", "ugriz".index(band)
+    solution = fits.getdata(calibration / f"tsField-{run:06d}-4-40-{field}.fit.gz", 1)[0]
+    gain = fits.getdata(calibration / f"psField-{run:06d}-4-{field}.fit.gz", 6)[0]["gain"][k]
+    seconds = float(fits.getheader(folder / "frames" / f"fpC-{run:06d}-{band}4-{field}.fit.gz")["EXPTIME"])
+    extinction = solution["kk"][k] * solution["airmass"][k]
+    return float(2.5 * np.log10(seconds * gain) - solution["aa"][k] - extinction)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from astropy.io import fits
 from astropy.table import Table
 
+from real.golden import FIELDS, published_zero_point
 from skyloom.astrometry import AstrometrySettings
 from skyloom.calibrate import CalibratedFrame, CalibrateSettings, calibrate_frame
 from skyloom.catalog.refcat import select_circle
@@ -43,15 +43,12 @@ def _calibrate_sdss(data_dir: Path, name: str) -> CalibratedFrame:
     return calibrate_frame(exposure, lambda ra, dec, r, _: select_circle(reference, ra, dec, r), _settings(camera))
 
 
-@pytest.mark.parametrize("name", ["fpC-004192-r4-0300.fit.gz", "fpC-006377-r4-0399.fit.gz"])
-def test_zero_point_of_sdss_frames_is_that_of_the_survey(data_dir: Path, name: str) -> None:
-    frame = _calibrate_sdss(data_dir, name)
-    header = fits.getheader(data_dir / "sdss_stripe82" / "frames" / name)
-    detector = frame.exposure.detector
-    assert detector is not None
-    gain = detector.amplifiers[0].nominal_calibrations.gain
-    expected = 20 + 2.5 * np.log10(header["FLUX20"]) + 2.5 * np.log10(gain)
-    assert frame.metadata["zero_point_mag"] == pytest.approx(expected, abs=0.02)
+@pytest.mark.parametrize("band", ["g", "r", "i"])
+@pytest.mark.parametrize("run", FIELDS)
+def test_zero_point_of_sdss_frames_is_that_of_the_survey(data_dir: Path, run: int, band: str) -> None:
+    frame = _calibrate_sdss(data_dir, f"fpC-{run:06d}-{band}4-{FIELDS[run]:04d}.fit.gz")
+    published = published_zero_point(data_dir / "sdss_stripe82", run, band)
+    assert frame.metadata["zero_point_mag"] == pytest.approx(published, abs=0.02)
     assert frame.metadata["astrometry_rms_arcsec"] < 0.06
     assert abs(frame.metadata["psf_fitted_size_residual_median"]) < 0.02
 
