@@ -37,7 +37,7 @@ def start_compiling() -> list[subprocess.Popen[bytes]]:
     """Compile in two processes beside other work; none where it was done before."""
     if is_compiled():
         return []
-    # The compiler keeps what it allocates: collecting garbage takes a tenth of its time and finds a tenth of its memory.
+    # The compiler keeps what it allocates: collecting garbage takes a tenth of its time and finds little.
     return [
         subprocess.Popen(
             [sys.executable, "-c", f"import gc; gc.disable(); from {__name__} import {part.__name__} as go; go()"],
