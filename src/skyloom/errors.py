@@ -13,6 +13,7 @@ __all__ = [
     "BadFrameError",
     "CameraError",
     "FrameError",
+    "JointFitError",
     "NoOverlapError",
     "NoReferenceError",
     "NoSourcesError",
@@ -154,3 +155,9 @@ class NoOverlapError(FrameError):
     """A frame does not touch the patch it was to be warped onto."""
 
     code = "NO-OVERLAP"
+
+
+class JointFitError(FrameError):
+    """The joint fit of the visits of a tract is not possible, or does not converge."""
+
+    code = "JOINT-FIT"

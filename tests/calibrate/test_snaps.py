@@ -94,8 +94,8 @@ def test_date_is_the_mean_and_times_add() -> None:
     both = combine_snaps([first, second])
     assert both.obs_info is not None
     assert both.obs_info.exposure_time == 30.0 * u.s
-    mean = np.mean([epoch_year(first), epoch_year(second)])
-    assert (epoch_year(both) - mean) * 365.25 * 86400 == pytest.approx(0.0, abs=1e-2)
+    mean = np.mean([epoch_year(first.obs_info), epoch_year(second.obs_info)])
+    assert (epoch_year(both.obs_info) - mean) * 365.25 * 86400 == pytest.approx(0.0, abs=1e-2)
     assert both.obs_info.visit_id == 7
     assert first.obs_info.exposure_time == 15.0 * u.s
 

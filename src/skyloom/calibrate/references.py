@@ -10,6 +10,7 @@ from skyloom.errors import NoReferenceError
 from skyloom.images.projection import corner_polygon, pixel_scale, pixel_to_radec
 
 if TYPE_CHECKING:
+    from astro_metadata_translator import ObservationInfo
     from astropy.table import Table
 
     from skyloom.images.exposure import Exposure
@@ -37,7 +38,7 @@ def load_references(frame: CalibratedFrame, loader: ReferenceLoader, margin_deg:
     """
     exposure = frame.exposure
     ra, dec, radius = frame_circle(exposure, margin_deg)
-    reference = loader(ra, dec, radius, epoch_year(exposure))
+    reference = loader(ra, dec, radius, epoch_year(exposure.obs_info))
     if len(reference) == 0:
         gone = reference.meta.get("unreadable_shards", [])
         raise NoReferenceError(
@@ -101,15 +102,14 @@ def match_metadata(exposure: Exposure, margin_deg: float, filter_name: str | Non
         "radius_deg": radius,
         "corners_ra_deg": corners[0].tolist(),
         "corners_dec_deg": corners[1].tolist(),
-        "epoch_year": epoch_year(exposure),
+        "epoch_year": epoch_year(exposure.obs_info),
         "time_system": "TDB",
         "filter": filter_name,
     }
 
 
-def epoch_year(exposure: Exposure) -> float | None:
-    """Julian year (TDB) of the middle of the exposure, or None where its date is not known."""
-    info = exposure.obs_info
+def epoch_year(info: ObservationInfo | None) -> float | None:
+    """Julian year (TDB) of the middle of an exposure, or None where its date is not known."""
     if info is None or info.datetime_begin is None:
         return None
     begin = info.datetime_begin.tdb

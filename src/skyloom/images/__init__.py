@@ -12,7 +12,7 @@ from .conversions import (
     to_warp,
 )
 from .exposure import Exposure
-from .fits_wcs import fits_header, wcs_residual, with_fits_form
+from .fits_wcs import fits_header, header_of_map, wcs_residual, with_fits_form
 from .footprints import PEAK_DTYPE, Footprint, FootprintSet, SpanSet
 from .mask_planes import MASK_PLANES, MASK_SCHEMA, bitmask, bits_of
 from .photo_calib import PhotoCalib, njy_to_ab_magnitude
@@ -49,6 +49,7 @@ __all__ = [
     "from_post_isr",
     "from_visit_image",
     "from_warp",
+    "header_of_map",
     "njy_to_ab_magnitude",
     "pixel_jacobian",
     "pixel_scale",

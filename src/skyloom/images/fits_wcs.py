@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.io.fits import Header
 from astropy.wcs import WCS
 from lsst.images import SkyProjection
+from numpy.typing import NDArray
 
 from .projection import pixel_to_radec, projection_from_header, radec_to_pixel
 
 if TYPE_CHECKING:
     from lsst.images import Box
-    from numpy.typing import NDArray
 
-__all__ = ["fits_header", "tan_sip_header", "wcs_residual", "with_fits_form"]
+__all__ = ["fits_header", "header_of_map", "wcs_residual", "with_fits_form"]
+
+type Floats = NDArray[np.float64]
+type SkyMap = Callable[[Floats, Floats], tuple[Floats, Floats]]
 
 EXACT = 1e-6
 """Pixels: a FITS form is exact when it is better than that."""
@@ -23,6 +28,7 @@ GOOD_ENOUGH = 1e-5
 """Pixels: the order of an approximation is raised until its residual is below that."""
 MAX_SIP_ORDER = 7
 _GRID = 24
+_FIT_GRID = 32
 
 
 def fits_header(projection: SkyProjection[Any], box: Box) -> tuple[Header, float]:
@@ -40,16 +46,42 @@ def fits_header(projection: SkyProjection[Any], box: Box) -> tuple[Header, float
         header = exact.to_header(relax=True)
         if wcs_residual(header, projection, box) < EXACT:
             return header, 0.0
-    best: tuple[Header, float] | None = None
+    return header_of_map(lambda x, y: pixel_to_radec(projection, x, y), box)
+
+
+def header_of_map(to_sky: SkyMap, box: Box) -> tuple[Header, float]:
+    """TAN-SIP cards for the array of ``box`` fitted to a map from pixels to the sky, and their worst error.
+
+    Parameters
+    ----------
+    to_sky
+        Gives right ascension and declination, degree, of pixel positions x, y.
+    box
+        Pixels over which the header is to hold.
+
+    Returns
+    -------
+    header
+        TAN-SIP of the lowest order that follows the map.
+    residual
+        Largest distance from the map over the box, px.
+    """
+    middle_x, middle_y = 0.5 * (box.x.min + box.x.max), 0.5 * (box.y.min + box.y.max)
+    ra0, dec0 = (float(angle) for angle in to_sky(np.array(middle_x), np.array(middle_y)))
+    fitted, checked = (
+        _Sample.of_map(to_sky, box, count, (middle_x, middle_y), (ra0, dec0)) for count in (_FIT_GRID, _GRID)
+    )
+    best: tuple[_TanSip, float] | None = None
     for order in range(2, MAX_SIP_ORDER + 1):
-        header = tan_sip_header(projection, box, order)
-        residual = wcs_residual(header, projection, box)
+        tan_sip = _TanSip.of_sample(fitted, order)
+        residual = tan_sip.largest_error(checked)
         if best is None or residual < best[1]:
-            best = header, residual
+            best = tan_sip, residual
         if residual < GOOD_ENOUGH:
             break
     assert best is not None
-    return best
+    tangent = middle_x - box.x.start, middle_y - box.y.start
+    return best[0].header(tangent, (ra0, dec0), fitted), best[1]
 
 
 def with_fits_form(projection: SkyProjection[Any], box: Box) -> SkyProjection[Any]:
@@ -71,28 +103,65 @@ def wcs_residual(header: Header, projection: SkyProjection[Any], box: Box) -> fl
     return float(distance.max()) if np.isfinite(distance).all() else float("inf")
 
 
-def tan_sip_header(projection: SkyProjection[Any], box: Box, order: int) -> Header:
-    """TAN-SIP cards for the array of ``box`` fitted to a projection (Shupe et al. 2005, ASP 347, 491).
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """Positions of a map: offsets from the middle of a box over its half size, and on the tangent plane."""
 
-    The tangent point is the middle of the box.  The inverse polynomials (AP, BP) are fitted too, for readers that do
-    not iterate.
-    """
-    middle_x, middle_y = 0.5 * (box.x.min + box.x.max), 0.5 * (box.y.min + box.y.max)
-    ra0, dec0 = pixel_to_radec(projection, middle_x, middle_y)
-    x, y = _grid(box, 4 * (order + 1))
-    u, v = (x - middle_x).ravel(), (y - middle_y).ravel()
-    plane = np.stack(_gnomonic(*pixel_to_radec(projection, x.ravel(), y.ravel()), float(ra0), float(dec0)))
-    reach = max(abs(u).max(), abs(v).max(), 1.0)
-    powers = [(p, q) for p in range(order + 1) for q in range(order + 1 - p) if p + q > 0]
-    forward = _fit(powers, u / reach, v / reach, plane)
-    linear = forward[:, [powers.index((1, 0)), powers.index((0, 1))]] / reach
-    header = _tan_cards(linear, middle_x - box.x.start, middle_y - box.y.start, float(ra0), float(dec0))
-    distortion = np.linalg.solve(linear, forward)
-    _sip_cards(header, ("A", "B"), powers, distortion, reach, order, skip_linear=True)
-    flat = np.linalg.solve(linear, plane)
-    back = _fit(powers, flat[0] / reach, flat[1] / reach, np.stack([u, v]) - flat)
-    _sip_cards(header, ("AP", "BP"), powers, back, reach, order, skip_linear=False)
-    return header
+    u: Floats
+    v: Floats
+    plane: Floats
+    """Degrees, ``[2, n]``."""
+    reach: float
+    """Pixels for which u or v is 1."""
+
+    @classmethod
+    def of_map(
+        cls, to_sky: SkyMap, box: Box, count: int, middle: tuple[float, float], tangent: tuple[float, float]
+    ) -> _Sample:
+        x, y = (axis.ravel() for axis in _grid(box, count))
+        reach = max(0.5 * max(box.shape), 1.0)
+        plane = np.stack(_gnomonic(*to_sky(x, y), *tangent))
+        return cls((x - middle[0]) / reach, (y - middle[1]) / reach, plane, reach)
+
+
+@dataclass(frozen=True, eq=False)
+class _TanSip:
+    """TAN-SIP of one order (Shupe et al. 2005, ASP 347, 491), in the coordinates of the sample it was fitted to."""
+
+    order: int
+    linear: Floats
+    """Degrees for u and v, ``[2, 2]``."""
+    distortion: Floats
+    """What is added to u and v and their own terms, ``[2, term]``."""
+
+    @classmethod
+    def of_sample(cls, sample: _Sample, order: int) -> _TanSip:
+        powers = _powers(order)
+        forward = _fit(powers, sample.u, sample.v, sample.plane)
+        linear = forward[:, [powers.index((1, 0)), powers.index((0, 1))]]
+        return cls(order, linear, np.linalg.solve(linear, forward))
+
+    def largest_error(self, sample: _Sample) -> float:
+        """Largest distance from a sample, pixels."""
+        design = np.stack([sample.u**p * sample.v**q for p, q in _powers(self.order)])
+        wanted = np.linalg.solve(self.linear, sample.plane)
+        distance = np.linalg.norm(self.distortion @ design - wanted, axis=0) * sample.reach
+        return float(distance.max()) if np.isfinite(distance).all() else float("inf")
+
+    def header(self, pixel: tuple[float, float], tangent: tuple[float, float], sample: _Sample) -> Header:
+        """The cards, with the inverse polynomials (AP, BP) for readers that do not iterate."""
+        powers, reach = _powers(self.order), sample.reach
+        header = _tan_cards(self.linear / reach, *pixel, *tangent)
+        _sip_cards(header, ("A", "B"), powers, self.distortion * reach, reach, self.order, skip_linear=True)
+        flat = np.linalg.solve(self.linear, sample.plane)
+        back = _fit(powers, flat[0], flat[1], np.stack([sample.u, sample.v]) - flat)
+        _sip_cards(header, ("AP", "BP"), powers, back * reach, reach, self.order, skip_linear=False)
+        return header
+
+
+def _powers(order: int) -> list[tuple[int, int]]:
+    """Exponents of the terms of SIP polynomials, without the constant."""
+    return [(p, q) for p in range(order + 1) for q in range(order + 1 - p) if p + q > 0]
 
 
 def _tan_cards(cd: NDArray[np.float64], x: float, y: float, ra: float, dec: float) -> Header:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType
-from lsst.sphgeom import LonLat
+from lsst.sphgeom import LonLat, Region
 
 from skyloom.astrometry import BlindSettings
 from skyloom.catalog.htm import circle_shards
@@ -15,7 +15,7 @@ from skyloom.instruments import Camera
 
 from .visits import mosaic_radius_deg, padding_deg
 
-__all__ = ["find_reference_shards"]
+__all__ = ["find_reference_shards", "find_tract_reference_shards"]
 
 
 def find_reference_shards(
@@ -43,6 +43,27 @@ def find_reference_shards(
     )
 
 
+def find_tract_reference_shards(
+    dataset_type: DatasetType, registry: Any, data_id: DataCoordinate, collections: Sequence[str]
+) -> Iterable[DatasetRef]:
+    """The shards that touch a tract; for the connections of a task.
+
+    Parameters
+    ----------
+    dataset_type
+        Of the catalogue, with the dimension ``htm7``.
+    registry
+        Of the repository.
+    data_id
+        Of a quantum: ``skymap`` and ``tract`` count.
+    collections
+        Where to look for the catalogue.
+    """
+    butler: Butler = registry._butler
+    (record,) = butler.query_dimension_records("tract", skymap=data_id["skymap"], tract=data_id["tract"])
+    return _find_shards(butler, dataset_type, _circle_of_region(record.region), collections)
+
+
 _BLIND_DEG = BlindSettings().pointing_error_deg + 0.1
 """How far around a frame its stars are sought where its pointing proves wrong."""
 
@@ -53,7 +74,14 @@ def _shards_of_visit(
 ) -> tuple[DatasetRef, ...]:
     butler: Butler = registry._butler  # the camera is a file, which a registry does not read
     camera: Camera = butler.get("camera", instrument=instrument, collections=collections)
-    shards = circle_shards(*_circle(butler, camera, visit))
+    return _find_shards(butler, dataset_type, _circle(butler, camera, visit), collections)
+
+
+def _find_shards(
+    butler: Butler, dataset_type: DatasetType, circle: tuple[float, float, float], collections: Sequence[str]
+) -> tuple[DatasetRef, ...]:
+    """The shards that touch a circle (centre and radius, degrees), in the order of their numbers."""
+    shards = circle_shards(*circle)
     found = butler.query_datasets(
         dataset_type,
         collections=collections,
@@ -72,7 +100,12 @@ def _circle(butler: Butler, camera: Camera, visit: int) -> tuple[float, float, f
     if exposure.tracking_ra is not None and exposure.tracking_dec is not None:
         return float(exposure.tracking_ra), float(exposure.tracking_dec), mosaic_radius_deg(camera) + padding
     (record,) = butler.query_dimension_records("visit", instrument=camera.name, visit=visit)
-    circle = record.region.getBoundingCircle()
+    ra, dec, radius = _circle_of_region(record.region)
+    return ra, dec, radius + padding
+
+
+def _circle_of_region(region: Region) -> tuple[float, float, float]:
+    """Centre and radius, degrees, of the circle around a region."""
+    circle = region.getBoundingCircle()
     centre = LonLat(circle.getCenter())
-    radius = float(circle.getOpeningAngle().asDegrees()) + padding
-    return float(centre.getLon().asDegrees()), float(centre.getLat().asDegrees()), radius
+    return float(centre.getLon().asDegrees()), float(centre.getLat().asDegrees()), circle.getOpeningAngle().asDegrees()

@@ -10,6 +10,7 @@ _HOMES = {
     "CalibrateImageTask": "calibrate_image",
     "CfhtIsrTask": "cfht_isr",
     "IsrTask": "isr",
+    "JointcalTask": "jointcal",
     "MakeBiasTask": "make_bias",
     "MakeBrighterFatterKernelTask": "make_brighter_fatter",
     "MakeCrosstalkTask": "make_crosstalk",

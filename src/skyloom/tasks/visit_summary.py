@@ -17,6 +17,7 @@ from lsst.pipe.base import (
 )
 from lsst.pipe.base.connectionTypes import Input, Output
 
+from skyloom.calibrate import epoch_year
 from skyloom.images import fits_header
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ _COLUMNS: dict[str, tuple[type, str | None, str]] = {
     "astrometry_rms_arcsec": (np.float64, "arcsec", "scatter of the matches about the WCS"),
     "n_astrometry_matches": (np.int64, None, "matches that the WCS was fitted to"),
     **{name: (kind, unit, text) for name, (_, kind, unit, text) in _STATISTICS.items()},
+    "epoch": (np.float64, "yr", "Julian year (TDB) of the middle of the exposure"),
     "wcs": (str, None, "FITS header of the WCS (TAN or TAN-SIP) of the box, its cards joined by line ends"),
     "wcs_residual": (np.float64, "pix", "largest distance of that header from the fitted WCS"),
     "x0": (np.int64, "pix", "first column of the box"),
@@ -180,6 +182,7 @@ def summary_row(detector: int, exposure: VisitImage, box: Box) -> dict[str, Any]
     """
     statistics, figures = exposure.summary_stats, exposure.metadata
     header, residual = fits_header(exposure.sky_projection, box)
+    epoch = epoch_year(exposure.obs_info)
     return {
         "detector": detector,
         "ra": statistics.ra,
@@ -198,6 +201,7 @@ def summary_row(detector: int, exposure: VisitImage, box: Box) -> dict[str, Any]
         "zero_point_scatter": figures.get("zero_point_scatter_mag", np.nan),
         "n_photometry_stars": figures.get("n_photometry_stars", 0),
         **{name: getattr(statistics, field) for name, (field, *_) in _STATISTICS.items()},
+        "epoch": np.nan if epoch is None else epoch,
         "wcs": header.tostring(sep="\n", endcard=False, padding=False),
         "wcs_residual": residual,
         "x0": box.x.start,

@@ -1,0 +1,99 @@
+"""Which measurements are of the same star."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from skyloom.catalog.matching import match_sky
+
+from .catalogues import Measurements
+
+__all__ = ["Stars", "associate", "linked_visits"]
+
+type Floats = NDArray[np.float64]
+type Integers = NDArray[np.int32]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stars:
+    """The distinct stars of a joint fit."""
+
+    of_measurement: Integers
+    """Number of each measurement's star, ``[m]``; -1 for a measurement that takes no part."""
+    ra: Floats
+    """Mean position of its measurements, degree, ``[s]``."""
+    dec: Floats
+    flux: Floats
+    """Mean calibrated flux of its measurements, nJy."""
+
+    def __len__(self) -> int:
+        return len(self.ra)
+
+
+def associate(measurements: Measurements, radius_arcsec: float) -> Stars:
+    """Group measurements into stars, visit after visit.
+
+    A measurement belongs to the star that is nearest to it within the radius, if it is that star's nearest measurement
+    of the visit; otherwise it starts a star.  Where a star is follows from its first measurement, so that a chain of
+    neighbours cannot grow.
+    """
+    star = np.full(len(measurements), -1, np.int32)
+    visit = measurements.visit_of_frame[measurements.frame]
+    ra, dec = np.zeros(0), np.zeros(0)
+    for number in range(len(measurements.visits)):
+        rows = np.flatnonzero(visit == number)
+        first, second, _ = match_sky(measurements.ra[rows], measurements.dec[rows], ra, dec, radius_arcsec)
+        star[rows[first]] = second
+        new = rows[star[rows] < 0]
+        star[new] = len(ra) + np.arange(len(new))
+        ra, dec = np.append(ra, measurements.ra[new]), np.append(dec, measurements.dec[new])
+    return _averaged(measurements, star)
+
+
+def _averaged(measurements: Measurements, star: Integers) -> Stars:
+    """The stars with plain means of what was measured of them."""
+    counts = np.bincount(star)
+    direction = np.zeros((len(counts), 3))
+    ra, dec = np.radians(measurements.ra), np.radians(measurements.dec)
+    for axis, part in enumerate((np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec))):
+        direction[:, axis] = np.bincount(star, part)
+    return Stars(
+        of_measurement=star,
+        ra=np.degrees(np.arctan2(direction[:, 1], direction[:, 0])) % 360.0,
+        dec=np.degrees(np.arctan2(direction[:, 2], np.hypot(direction[:, 0], direction[:, 1]))),
+        flux=np.bincount(star, measurements.calibrated_flux) / counts,
+    )
+
+
+def linked_visits(visit: Integers, star: Integers, tied: NDArray[np.bool_], n_visits: int) -> Integers:
+    """Groups of visits that share stars or hold to the references; 0 is the group of the references.
+
+    Parameters
+    ----------
+    visit, star
+        Of each measurement that takes part, ``[m]``.
+    tied
+        Whether a star has a reference, ``[s]``.
+    n_visits
+        Number of visits.
+
+    Returns
+    -------
+    group
+        Of each visit, ``[v]``.
+    """
+    n_stars = len(tied)
+    rows = np.concatenate([visit, np.full(int(tied.sum()), n_visits)])
+    columns = np.concatenate([star, np.flatnonzero(tied)]) + n_visits + 1
+    size = n_visits + 1 + n_stars
+    _, label = connected_components(
+        coo_array((np.ones(len(rows)), (rows, columns)), shape=(size, size)), directed=False
+    )
+    group = label[:n_visits]
+    named = {int(label[n_visits]): 0}
+    return np.array([named.setdefault(int(one), len(named)) for one in group], np.int32)

@@ -1,0 +1,162 @@
+"""The map from pixels to the tangent plane of a visit: that of the detector followed by that of the visit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skyloom.catalog.htm import unit_vectors
+from skyloom.images import pixel_to_radec
+
+from .catalogues import FrameCatalogue, Measurements
+from .chebyshev import Rectangle, n_terms, term_values
+from .directions import ARCSEC, local_axes
+from .settings import JointAstrometrySettings
+
+__all__ = ["AstrometricModel", "Mapped", "initial_model"]
+
+type Floats = NDArray[np.float64]
+type Integers = NDArray[np.int32]
+
+_GRID = 12
+"""Positions a side at which the maps to start from are fitted."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Mapped:
+    """Positions on the tangent planes, and what they depend on."""
+
+    position: Floats
+    """arcsec, ``[m, 2]``."""
+    by_pixel: Floats
+    """Derivatives by x and y, arcsec per pixel, ``[m, 2, 2]``."""
+    by_unknowns: Floats
+    """Derivatives by the coefficients: of the detector (u, then v), of the group (east, then north); ``[m, 2, t]``."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AstrometricModel:
+    """Position = G(C(x, y)), with C of the detector and G of the group: the visit, or the frame in the simple model.
+
+    C maps a frame's pixels to camera coordinates between -1 and 1, G those to arcseconds on the visit's tangent plane;
+    both are sums of Chebyshev polynomials.
+    """
+
+    chip_of_frame: Integers
+    group_of_frame: Integers
+    boxes: tuple[Rectangle, ...]
+    """Pixels of each frame."""
+    chip_coefficients: Floats
+    """``[chips, 2, terms]``."""
+    group_coefficients: Floats
+    """``[groups, 2, terms]``, arcsec."""
+    chip_order: int
+    group_order: int
+    planes: Floats
+    """`local_axes` of the tangent point of each frame's visit, ``[frames, 3, 3]``."""
+
+    def map(self, frame: Integers, x: Floats, y: Floats) -> Mapped:
+        """Map pixel positions ``[m]`` of frames ``[m]``."""
+        u, v, slopes = self._unit_pixels(frame, x, y)
+        chip = self.chip_coefficients[self.chip_of_frame[frame]]
+        values, by_u, by_v = term_values(u, v, self.chip_order)
+        camera = np.einsum("mit,mt->mi", chip, values)
+        chip_slope = np.stack([np.einsum("mit,mt->mi", chip, by) for by in (by_u, by_v)], axis=-1) * slopes[:, None, :]
+        group = self.group_coefficients[self.group_of_frame[frame]]
+        terms, by_a, by_b = term_values(camera[:, 0], camera[:, 1], self.group_order)
+        position = np.einsum("mit,mt->mi", group, terms)
+        group_slope = np.stack([np.einsum("mit,mt->mi", group, by) for by in (by_a, by_b)], axis=-1)
+        n_chip, n_group = values.shape[1], terms.shape[1]
+        by_unknowns = np.zeros((len(frame), 2, 2 * (n_chip + n_group)))
+        for axis in (0, 1):
+            by_unknowns[:, :, axis * n_chip : (axis + 1) * n_chip] = group_slope[:, :, axis, None] * values[:, None, :]
+            start = 2 * n_chip + axis * n_group
+            by_unknowns[:, axis, start : start + n_group] = terms
+        return Mapped(position=position, by_pixel=group_slope @ chip_slope, by_unknowns=by_unknowns)
+
+    def _unit_pixels(self, frame: Integers, x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
+        """Pixel positions between -1 and 1, and the slopes of that, ``[m, 2]``."""
+        corner = np.array([(box.x_min, box.y_min) for box in self.boxes])[frame]
+        slopes = np.array([box.slopes for box in self.boxes])[frame]
+        return slopes[:, 0] * (x - corner[:, 0]) - 1.0, slopes[:, 1] * (y - corner[:, 1]) - 1.0, slopes
+
+
+def initial_model(measurements: Measurements, settings: JointAstrometrySettings) -> AstrometricModel:
+    """The model that follows the WCSs of the frames and the geometry of the camera."""
+    frames = measurements.frames
+    visit = measurements.visit_of_frame
+    planes = _planes(frames, visit)
+    boxes = tuple(_rectangle(frame) for frame in frames)
+    if settings.model == "simple":
+        chips, groups = np.zeros(len(frames), np.int32), np.arange(len(frames), dtype=np.int32)
+        chip_order, group_order = 1, settings.simple_order
+        chip_coefficients = np.array([[[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]])
+    else:
+        chips, groups = measurements.detector_of_frame, visit
+        chip_order, group_order = settings.chip_order, settings.visit_order
+        chip_coefficients = _camera_maps(frames, chips, chip_order)
+    model = AstrometricModel(
+        chip_of_frame=chips,
+        group_of_frame=groups,
+        boxes=boxes,
+        chip_coefficients=chip_coefficients,
+        group_coefficients=np.zeros((int(groups.max()) + 1, 2, n_terms(group_order))),
+        chip_order=chip_order,
+        group_order=group_order,
+        planes=planes,
+    )
+    _follow_wcs(model, frames)
+    return model
+
+
+def _rectangle(frame: FrameCatalogue) -> Rectangle:
+    box = frame.box
+    return Rectangle(x_min=box.x.start - 0.5, x_max=box.x.stop - 0.5, y_min=box.y.start - 0.5, y_max=box.y.stop - 0.5)
+
+
+def _grid(box: Rectangle) -> tuple[Floats, Floats]:
+    x, y = np.meshgrid(np.linspace(box.x_min, box.x_max, _GRID), np.linspace(box.y_min, box.y_max, _GRID))
+    return x.ravel(), y.ravel()
+
+
+def _middle(frame: FrameCatalogue) -> tuple[float, float]:
+    return 0.5 * (frame.box.x.min + frame.box.x.max), 0.5 * (frame.box.y.min + frame.box.y.max)
+
+
+def _planes(frames: Sequence[FrameCatalogue], visit: Integers) -> Floats:
+    """Tangent planes in the middle of the frames of each visit."""
+    vectors = np.array([unit_vectors(*pixel_to_radec(frame.projection, *_middle(frame))) for frame in frames])
+    mean = np.stack([np.bincount(visit, vectors[:, axis]) for axis in range(3)], axis=-1)
+    mean /= np.linalg.norm(mean, axis=1, keepdims=True)
+    return local_axes(mean)[visit]
+
+
+def _camera_maps(frames: Sequence[FrameCatalogue], chips: Integers, order: int) -> Floats:
+    """From the pixels of each detector to camera coordinates between -1 and 1, fitted to the camera's geometry."""
+    first = [int(np.flatnonzero(chips == chip)[0]) for chip in range(int(chips.max()) + 1)]
+    grids = [_grid(_rectangle(frames[number])) for number in first]
+    places = [frames[number].focal_plane(*grid) for number, grid in zip(first, grids, strict=True)]
+    camera = Rectangle.around(np.concatenate([x for x, _ in places]), np.concatenate([y for _, y in places]))
+    coefficients = []
+    for number, grid, place in zip(first, grids, places, strict=True):
+        values, _, _ = term_values(*_rectangle(frames[number]).to_unit(*grid), order)
+        coefficients.append(np.linalg.lstsq(values, np.stack(camera.to_unit(*place), axis=1), rcond=None)[0].T)
+    return np.array(coefficients)
+
+
+def _follow_wcs(model: AstrometricModel, frames: Sequence[FrameCatalogue]) -> None:
+    """Fit the polynomials of the groups to the WCSs of their frames."""
+    for group in range(len(model.group_coefficients)):
+        design, wanted = [], []
+        for number in map(int, np.flatnonzero(model.group_of_frame == group)):
+            x, y = _grid(model.boxes[number])
+            mapped = model.map(np.full(len(x), number, np.int32), x, y)
+            n_chip = 2 * model.chip_coefficients.shape[2]
+            design.append(mapped.by_unknowns[:, 0, n_chip : n_chip + model.group_coefficients.shape[2]])
+            along = unit_vectors(*pixel_to_radec(frames[number].projection, x, y)) @ model.planes[number].T
+            wanted.append(ARCSEC * along[:, :2] / along[:, 2:])
+        solution = np.linalg.lstsq(np.concatenate(design), np.concatenate(wanted), rcond=None)[0]
+        model.group_coefficients[group] = solution.T

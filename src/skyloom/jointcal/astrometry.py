@@ -1,0 +1,195 @@
+"""`AstrometricFit`: positions of stars and distortions of frames that agree with all that was measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skyloom.catalog.htm import unit_vectors
+
+from .associate import Stars
+from .astrometric_model import initial_model
+from .catalogues import Measurements
+from .directions import ARCSEC, from_plane, local_axes, project, to_degrees
+from .problem import Fitted, Part, Terms
+from .references import MatchedReferences
+from .settings import JointAstrometrySettings
+from .solve import Design
+from .unknowns import FreeTerms, free_groups, nearest_to_middle, numbered, prior_of
+
+__all__ = ["AstrometricFit"]
+
+type Floats = NDArray[np.float64]
+type Integers = NDArray[np.int32]
+type Flags = NDArray[np.bool_]
+
+_OPEN_ARCSEC = 30.0
+_OPEN_CAMERA = 0.03
+"""How far the maps of visits (arcsec) and of detectors (camera coordinates between -1 and 1) may move from where they
+began: too far to matter, but it keeps what the data leave open."""
+
+
+class AstrometricFit:
+    """The joint fit of positions, at its present values.
+
+    Parameters
+    ----------
+    measurements
+        All of them.
+    stars
+        The stars that they are of.
+    references
+        Those of the stars, at the epoch of the fit.
+    settings
+        Model and errors.
+    usable
+        Measurements that may take part, ``[m]``.
+    """
+
+    def __init__(
+        self,
+        measurements: Measurements,
+        stars: Stars,
+        references: MatchedReferences,
+        settings: JointAstrometrySettings,
+        usable: Flags | None = None,
+    ) -> None:
+        self._references = references
+        self._settings = settings
+        self._data = measurements
+        self.state = Fitted(
+            star=stars.of_measurement.copy(),
+            reference_star=references.star,
+            n_stars=len(stars),
+            dimension=2,
+            used=np.ones(len(measurements), bool) if usable is None else usable.copy(),
+            reference_used=np.ones(len(references), bool),
+        )
+        self.model = self._start = initial_model(measurements, settings)
+        self.directions = unit_vectors(stars.ra, stars.dec)
+        self._held_chip = nearest_to_middle(*self.model.chip_coefficients[:, :, 0].T)
+        self._motion = _motion(measurements, stars, references)
+
+    @property
+    def star_positions(self) -> tuple[Floats, Floats]:
+        """Right ascension and declination of the stars at the epoch of the fit, degree."""
+        return to_degrees(self.directions)
+
+    def to_sky(self, number: int, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Right ascension and declination, degree, of pixel positions of a frame; arrays of any shape."""
+        x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
+        mapped = self.model.map(np.full(x.size, number, np.int32), x.ravel(), y.ravel())
+        ra, dec = to_degrees(from_plane(mapped.position, self.model.planes[number]))
+        return ra.reshape(x.shape), dec.reshape(x.shape)
+
+    def terms(self) -> Terms:
+        """Parts of chi2."""
+        residual, covariance, _, _ = self._residuals(np.arange(len(self._data)))
+        reference, inverse = self._reference_residuals()
+        measured = np.einsum("mi,mij,mj->m", residual, np.linalg.inv(covariance), residual)
+        return Terms(measurement=measured, reference=np.einsum("ri,rij,rj->r", reference, inverse, reference))
+
+    def residuals(self) -> tuple[Floats, Floats]:
+        """Star less measurement on the tangent planes, arcsec, ``[m, 2]``, and its covariance."""
+        residual, covariance, _, _ = self._residuals(np.arange(len(self._data)))
+        return residual, covariance
+
+    def design(self, part: Part) -> Design:
+        """The linear problem for some of the unknowns."""
+        free = self._free(part)
+        rows = np.flatnonzero(self.state.used)
+        residual, covariance, by_star, by_unknowns = self._residuals(rows)
+        root = np.linalg.inv(np.linalg.cholesky(covariance))
+        frame = self._data.frame[rows]
+        information, offset = self._known()
+        prior, prior_offset = self._prior(free)
+        return Design(
+            residual=np.einsum("mij,mj->mi", root, residual),
+            values=root @ by_unknowns,
+            columns=free.columns(self.model.chip_of_frame[frame], self.model.group_of_frame[frame]),
+            n_unknowns=free.count,
+            star=self.state.star[rows],
+            star_block=-(root @ by_star),
+            information=information,
+            offset=offset,
+            prior=prior,
+            prior_offset=prior_offset,
+        )
+
+    def move(self, part: Part, step: Floats, star_step: Floats) -> None:
+        """Take a step; the stars move to the east and to the north, arcsec."""
+        free, model = self._free(part), self.model
+        self.model = replace(
+            model,
+            chip_coefficients=model.chip_coefficients
+            + free.spread(step, free.chip).reshape(model.chip_coefficients.shape),
+            group_coefficients=model.group_coefficients
+            + free.spread(step, free.group).reshape(model.group_coefficients.shape),
+        )
+        moved = self.directions + np.einsum("si,sij->sj", star_step / ARCSEC, local_axes(self.directions)[:, :2])
+        self.directions = moved / np.linalg.norm(moved, axis=1, keepdims=True)
+
+    def _residuals(self, rows: NDArray[np.int64]) -> tuple[Floats, Floats, Floats, Floats]:
+        """Star less measurement, its covariance, and the derivatives of both sides."""
+        data, frame, star = self._data, self._data.frame[rows], self.state.star[rows]
+        mapped = self.model.map(frame, data.x[rows], data.y[rows])
+        covariance = data.covariance[rows] + self._settings.error_pedestal_px**2 * np.eye(2)
+        covariance = mapped.by_pixel @ covariance @ np.swapaxes(mapped.by_pixel, 1, 2)
+        axes = local_axes(self.directions)[star]
+        place = self.directions[star] + np.einsum("mi,mij->mj", self._motion[rows] / ARCSEC, axes[:, :2])
+        position, by_star = project(place, axes, self.model.planes[frame])
+        return position - mapped.position, covariance, by_star, mapped.by_unknowns
+
+    def _reference_residuals(self) -> tuple[Floats, Floats]:
+        """Offsets of the references from their stars, arcsec ``[r, 2]``, and their inverse covariances."""
+        axes = local_axes(self.directions)[self.state.reference_star]
+        place = unit_vectors(self._references.ra, self._references.dec)
+        offset, _ = project(place, axes, axes)
+        inverse = np.zeros((len(place), 2, 2))
+        inverse[:, (0, 1), (0, 1)] = 1.0 / self._references.position_err**2
+        return offset, inverse
+
+    def _known(self) -> tuple[Floats, Floats]:
+        """What the references tell of the stars."""
+        information, offset = np.zeros((self.state.n_stars, 2, 2)), np.zeros((self.state.n_stars, 2))
+        residual, inverse = self._reference_residuals()
+        use = self.state.reference_used
+        star = self.state.reference_star[use]
+        information[star] = inverse[use]
+        offset[star] = np.einsum("rij,rj->ri", inverse[use], residual[use])
+        return information, offset
+
+    def _prior(self, free: FreeTerms) -> tuple[Floats, Floats]:
+        """How far the maps may be expected to move from where they began; far beyond what data can tell."""
+        model, start = self.model, self._start
+        moved = (
+            (model.chip_coefficients - start.chip_coefficients).reshape(len(start.chip_coefficients), -1),
+            (model.group_coefficients - start.group_coefficients).reshape(len(start.group_coefficients), -1),
+        )
+        return prior_of(free, moved, (np.array(_OPEN_CAMERA), np.array(_OPEN_ARCSEC)))
+
+    def _free(self, part: Part) -> FreeTerms:
+        """The free coefficients: none of the detector in the middle, none that has too few stars."""
+        model, data, used = self.model, self._data, self.state.used
+        per_term, constrained = self._settings.stars_per_term, self._settings.model == "constrained"
+        frame = data.frame[used]
+        in_group = np.bincount(model.group_of_frame[frame], minlength=len(model.group_coefficients))
+        group = free_groups(in_group.astype(np.int32), model.group_order, per_term) & part.groups
+        in_chip = np.bincount(model.chip_of_frame[frame], minlength=len(model.chip_coefficients))
+        chip = free_groups(in_chip.astype(np.int32), model.chip_order, per_term) & (part.chips and constrained)
+        chip[self._held_chip] = False
+        return numbered(np.tile(chip, 2), np.tile(group, 2))
+
+
+def _motion(measurements: Measurements, stars: Stars, references: MatchedReferences) -> Floats:
+    """How far each measurement's star has moved since the epoch of the fit, arcsec, ``[m, 2]``.
+
+    Stars without a reference that tells their proper motion stand; a frame without a date is at the epoch of the fit.
+    """
+    epoch = np.array([frame.epoch_year for frame in measurements.frames])
+    years = np.nan_to_num(epoch - measurements.epoch_year, nan=0.0)[measurements.frame]
+    motion = np.zeros((len(stars), 2))
+    motion[references.star] = references.proper_motion
+    return np.asarray(motion[stars.of_measurement] * years[:, None], np.float64)

@@ -1,0 +1,183 @@
+"""Normal equations of a joint fit, with the unknowns of every star eliminated.
+
+Per measurement ``m`` the whitened residual is ``r[m] - H[m] p - S[m] s``, with the transforms' unknowns ``p`` and the
+star's own unknowns ``s``.  The equations of a star involve nothing but its own unknowns and ``p``: they are solved for
+``s`` one star at a time, and what is left is a system in ``p`` alone (Brown 1958, "A solution to the general problem of
+multiple station analytical stereotriangulation", RCA-MTP 43).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from .inner import inner_kernel
+
+__all__ = ["add_normal_equations", "star_rows", "star_steps"]
+
+
+@njit(cache=True, nogil=True)
+def add_normal_equations(
+    values: np.ndarray, columns: np.ndarray, residual: np.ndarray, matrix: np.ndarray, vector: np.ndarray
+) -> None:
+    """Add ``H^T H`` (upper triangle) and ``H^T r`` of all measurements.
+
+    Parameters
+    ----------
+    values
+        Non-zero columns of H, float64 ``[m, k, t]``.
+    columns
+        Their numbers, int32 ``[m, t]``; the ones that are not negative ascend; a negative one is no unknown.
+    residual
+        Whitened residuals, float64 ``[m, k]``.
+    matrix, vector
+        Added to, ``[p, p]`` and ``[p]``.
+    """
+    n, k, t = values.shape
+    for m in range(n):
+        for a in range(t):
+            row = columns[m, a]
+            if row < 0:
+                continue
+            for c in range(k):
+                value = values[m, c, a]
+                if value == 0.0:
+                    continue
+                vector[row] += value * residual[m, c]
+                for b in range(a, t):
+                    column = columns[m, b]
+                    if column >= 0:
+                        matrix[row, column] += value * values[m, c, b]
+
+
+@inner_kernel
+def _root(matrix: np.ndarray) -> bool:
+    """Replace a small symmetric matrix by its lower Cholesky factor; whether that exists."""
+    k = matrix.shape[0]
+    for i in range(k):
+        for j in range(i + 1):
+            total = matrix[i, j]
+            for c in range(j):
+                total -= matrix[i, c] * matrix[j, c]
+            if i == j:
+                if not total > 0.0:
+                    return False
+                matrix[i, i] = np.sqrt(total)
+            else:
+                matrix[i, j] = total / matrix[j, j]
+    return True
+
+
+@inner_kernel
+def _star_system(
+    blocks: np.ndarray, residual: np.ndarray, members: np.ndarray, matrix: np.ndarray, vector: np.ndarray
+) -> None:
+    """Add ``S^T S`` and ``S^T r`` of a star's measurements."""
+    k = matrix.shape[0]
+    for m in members:
+        for i in range(k):
+            for c in range(k):
+                vector[i] += blocks[m, c, i] * residual[m, c]
+                for j in range(k):
+                    matrix[i, j] += blocks[m, c, i] * blocks[m, c, j]
+
+
+@njit(cache=True, nogil=True)
+def star_rows(
+    design: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    known: tuple[np.ndarray, np.ndarray],
+    members: tuple[np.ndarray, np.ndarray],
+    span: tuple[int, int],
+    rows: np.ndarray,
+    right: np.ndarray,
+) -> None:
+    """What the elimination of some stars takes off the normal equations: ``rows^T rows`` and ``rows^T right``.
+
+    Parameters
+    ----------
+    design
+        ``values`` and ``columns`` as in `add_normal_equations`, S float64 ``[m, k, k]``, residuals ``[m, k]``.
+    known
+        What is known of each star from elsewhere: information ``[s, k, k]`` and its product with the offset ``[s, k]``.
+    members
+        First position of each star in a list of measurements, ``[s + 1]``, and that list.
+    span
+        First star and the one behind the last.
+    rows, right
+        Zeros, ``[k * stars, p]`` and ``[k * stars]``; filled.
+    """
+    values, columns, blocks, residual = design
+    information, offset = known
+    start, listed = members
+    k = residual.shape[1]
+    matrix, vector = np.empty((k, k)), np.empty(k)
+    for star in range(span[0], span[1]):
+        mine = listed[start[star] : start[star + 1]]
+        matrix[:] = information[star]
+        vector[:] = offset[star]
+        _star_system(blocks, residual, mine, matrix, vector)
+        if not _root(matrix):
+            continue
+        first = k * (star - span[0])
+        for m in mine:
+            for a in range(columns.shape[1]):
+                column = columns[m, a]
+                if column < 0:
+                    continue
+                for i in range(k):
+                    total = 0.0
+                    for c in range(k):
+                        total += blocks[m, c, i] * values[m, c, a]
+                    rows[first + i, column] += total
+        for i in range(k):
+            for j in range(i):
+                vector[i] -= matrix[i, j] * vector[j]
+                rows[first + i] -= matrix[i, j] * rows[first + j]
+            vector[i] /= matrix[i, i]
+            rows[first + i] /= matrix[i, i]
+            right[first + i] = vector[i]
+
+
+@njit(cache=True, nogil=True)
+def star_steps(
+    design: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    known: tuple[np.ndarray, np.ndarray],
+    members: tuple[np.ndarray, np.ndarray],
+    step: np.ndarray,
+) -> np.ndarray:
+    """The stars' unknowns ``[s, k]`` where those of the transforms are ``step`` ``[p]``; 0 for a star without data.
+
+    The other parameters are those of `star_rows`.
+    """
+    values, columns, blocks, residual = design
+    information, offset = known
+    start, listed = members
+    k = residual.shape[1]
+    steps = np.zeros((start.size - 1, k))
+    matrix, vector, left = np.empty((k, k)), np.empty(k), np.empty(k)
+    for star in range(start.size - 1):
+        matrix[:] = information[star]
+        vector[:] = offset[star]
+        for m in listed[start[star] : start[star + 1]]:
+            for c in range(k):
+                left[c] = residual[m, c]
+                for a in range(columns.shape[1]):
+                    if columns[m, a] >= 0:
+                        left[c] -= values[m, c, a] * step[columns[m, a]]
+            for i in range(k):
+                for c in range(k):
+                    vector[i] += blocks[m, c, i] * left[c]
+                    for j in range(k):
+                        matrix[i, j] += blocks[m, c, i] * blocks[m, c, j]
+        if not _root(matrix):
+            continue
+        for i in range(k):
+            for j in range(i):
+                vector[i] -= matrix[i, j] * vector[j]
+            vector[i] /= matrix[i, i]
+        for i in range(k - 1, -1, -1):
+            for j in range(i + 1, k):
+                vector[i] -= matrix[j, i] * vector[j]
+            vector[i] /= matrix[i, i]
+        steps[star] = vector
+    return steps
