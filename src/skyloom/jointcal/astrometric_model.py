@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from skyloom.catalog.htm import unit_vectors
 from skyloom.images import pixel_to_radec
+from skyloom.kernels.chained_polynomials import chained_map
 
 from .catalogues import FrameCatalogue, Measurements
 from .chebyshev import Rectangle, n_terms, term_values
@@ -34,7 +35,8 @@ class Mapped:
     by_pixel: Floats
     """Derivatives by x and y, arcsec per pixel, ``[m, 2, 2]``."""
     by_unknowns: Floats
-    """Derivatives by the coefficients: of the detector (u, then v), of the group (east, then north); ``[m, 2, t]``."""
+    """Derivatives by the coefficients: of the detector (u, then v), of the group (east, then north); ``[m, 2, t]``, or
+    empty where they were not wanted."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,8 +49,10 @@ class AstrometricModel:
 
     chip_of_frame: Integers
     group_of_frame: Integers
-    boxes: tuple[Rectangle, ...]
-    """Pixels of each frame."""
+    corners: Floats
+    """Lower left corner of each frame, pixel, ``[frames, 2]``."""
+    slopes: Floats
+    """2 over the size of each frame, ``[frames, 2]``."""
     chip_coefficients: Floats
     """``[chips, 2, terms]``."""
     group_coefficients: Floats
@@ -58,30 +62,18 @@ class AstrometricModel:
     planes: Floats
     """`local_axes` of the tangent point of each frame's visit, ``[frames, 3, 3]``."""
 
-    def map(self, frame: Integers, x: Floats, y: Floats) -> Mapped:
-        """Map pixel positions ``[m]`` of frames ``[m]``."""
-        u, v, slopes = self._unit_pixels(frame, x, y)
-        chip = self.chip_coefficients[self.chip_of_frame[frame]]
-        values, by_u, by_v = term_values(u, v, self.chip_order)
-        camera = np.einsum("mit,mt->mi", chip, values)
-        chip_slope = np.stack([np.einsum("mit,mt->mi", chip, by) for by in (by_u, by_v)], axis=-1) * slopes[:, None, :]
-        group = self.group_coefficients[self.group_of_frame[frame]]
-        terms, by_a, by_b = term_values(camera[:, 0], camera[:, 1], self.group_order)
-        position = np.einsum("mit,mt->mi", group, terms)
-        group_slope = np.stack([np.einsum("mit,mt->mi", group, by) for by in (by_a, by_b)], axis=-1)
-        n_chip, n_group = values.shape[1], terms.shape[1]
-        by_unknowns = np.zeros((len(frame), 2, 2 * (n_chip + n_group)))
-        for axis in (0, 1):
-            by_unknowns[:, :, axis * n_chip : (axis + 1) * n_chip] = group_slope[:, :, axis, None] * values[:, None, :]
-            start = 2 * n_chip + axis * n_group
-            by_unknowns[:, axis, start : start + n_group] = terms
-        return Mapped(position=position, by_pixel=group_slope @ chip_slope, by_unknowns=by_unknowns)
-
-    def _unit_pixels(self, frame: Integers, x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
-        """Pixel positions between -1 and 1, and the slopes of that, ``[m, 2]``."""
-        corner = np.array([(box.x_min, box.y_min) for box in self.boxes])[frame]
-        slopes = np.array([box.slopes for box in self.boxes])[frame]
-        return slopes[:, 0] * (x - corner[:, 0]) - 1.0, slopes[:, 1] * (y - corner[:, 1]) - 1.0, slopes
+    def map(self, frame: Integers, x: Floats, y: Floats, *, unknowns: bool = False) -> Mapped:
+        """Map pixel positions ``[m]`` of frames ``[m]``; derivatives by the coefficients where they are wanted."""
+        slopes = self.slopes[frame]
+        u = slopes[:, 0] * (x - self.corners[frame, 0]) - 1.0
+        v = slopes[:, 1] * (y - self.corners[frame, 1]) - 1.0
+        m, n = len(frame), 2 * (self.chip_coefficients.shape[2] + self.group_coefficients.shape[2])
+        position, by_pixel = np.empty((m, 2)), np.empty((m, 2, 2))
+        by_unknowns = np.zeros((m if unknowns else 0, 2, n))
+        chip = self.chip_coefficients, self.chip_of_frame[frame], self.chip_order
+        group = self.group_coefficients, self.group_of_frame[frame], self.group_order
+        chained_map(u, v, slopes, chip, group, unknowns, position, by_pixel, by_unknowns)
+        return Mapped(position=position, by_pixel=by_pixel, by_unknowns=by_unknowns)
 
 
 def initial_model(measurements: Measurements, settings: JointAstrometrySettings) -> AstrometricModel:
@@ -89,7 +81,7 @@ def initial_model(measurements: Measurements, settings: JointAstrometrySettings)
     frames = measurements.frames
     visit = measurements.visit_of_frame
     planes = _planes(frames, visit)
-    boxes = tuple(_rectangle(frame) for frame in frames)
+    boxes = [_rectangle(frame) for frame in frames]
     if settings.model == "simple":
         chips, groups = np.zeros(len(frames), np.int32), np.arange(len(frames), dtype=np.int32)
         chip_order, group_order = 1, settings.simple_order
@@ -101,7 +93,8 @@ def initial_model(measurements: Measurements, settings: JointAstrometrySettings)
     model = AstrometricModel(
         chip_of_frame=chips,
         group_of_frame=groups,
-        boxes=boxes,
+        corners=np.array([(box.x_min, box.y_min) for box in boxes]),
+        slopes=np.array([box.slopes for box in boxes]),
         chip_coefficients=chip_coefficients,
         group_coefficients=np.zeros((int(groups.max()) + 1, 2, n_terms(group_order))),
         chip_order=chip_order,
@@ -152,8 +145,8 @@ def _follow_wcs(model: AstrometricModel, frames: Sequence[FrameCatalogue]) -> No
     for group in range(len(model.group_coefficients)):
         design, wanted = [], []
         for number in map(int, np.flatnonzero(model.group_of_frame == group)):
-            x, y = _grid(model.boxes[number])
-            mapped = model.map(np.full(len(x), number, np.int32), x, y)
+            x, y = _grid(_rectangle(frames[number]))
+            mapped = model.map(np.full(len(x), number, np.int32), x, y, unknowns=True)
             n_chip = 2 * model.chip_coefficients.shape[2]
             design.append(mapped.by_unknowns[:, 0, n_chip : n_chip + model.group_coefficients.shape[2]])
             along = unit_vectors(*pixel_to_radec(frames[number].projection, x, y)) @ model.planes[number].T

@@ -100,7 +100,7 @@ class AstrometricFit:
         """The linear problem for some of the unknowns."""
         free = self._free(part)
         rows = np.flatnonzero(self.state.used)
-        residual, covariance, by_star, by_unknowns = self._residuals(rows)
+        residual, covariance, by_star, by_unknowns = self._residuals(rows, unknowns=True)
         root = np.linalg.inv(np.linalg.cholesky(covariance))
         frame = self._data.frame[rows]
         information, offset = self._known()
@@ -131,10 +131,10 @@ class AstrometricFit:
         moved = self.directions + np.einsum("si,sij->sj", star_step / ARCSEC, local_axes(self.directions)[:, :2])
         self.directions = moved / np.linalg.norm(moved, axis=1, keepdims=True)
 
-    def _residuals(self, rows: NDArray[np.int64]) -> tuple[Floats, Floats, Floats, Floats]:
+    def _residuals(self, rows: NDArray[np.int64], *, unknowns: bool = False) -> tuple[Floats, Floats, Floats, Floats]:
         """Star less measurement, its covariance, and the derivatives of both sides."""
         data, frame, star = self._data, self._data.frame[rows], self.state.star[rows]
-        mapped = self.model.map(frame, data.x[rows], data.y[rows])
+        mapped = self.model.map(frame, data.x[rows], data.y[rows], unknowns=unknowns)
         covariance = data.covariance[rows] + self._settings.error_pedestal_px**2 * np.eye(2)
         covariance = mapped.by_pixel @ covariance @ np.swapaxes(mapped.by_pixel, 1, 2)
         axes = local_axes(self.directions)[star]

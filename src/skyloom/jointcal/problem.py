@@ -21,6 +21,9 @@ type Integers = NDArray[np.int32]
 type Flags = NDArray[np.bool_]
 
 _LOG = logging.getLogger(__name__)
+_MAX_CLEANINGS = 5
+_FEW = 1e-4
+"""Share of the measurements that are found as outliers in the last step that needs no further one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,9 @@ class Part:
     chips: bool = True
     groups: bool = True
     stars: bool = True
+
+
+_STARS = Part(name="stars, less outliers", chips=False, groups=False)
 
 
 @dataclass(frozen=True)
@@ -142,32 +148,44 @@ def _free_stars(state: Fitted) -> int:
 def converge(problem: Problem, part: Part, settings: FitSettings) -> None:
     """Step until chi2 stays and no outlier is left; the state knows which were left out.
 
-    At the end those that a worse outlier had made look bad come back.
+    Between the steps outliers are looked for with the transforms held, which is cheap; those that a worse outlier or
+    a transform that was still wrong had made look bad come back.
 
     Raises
     ------
     JointFitError
         As for `one_step`, and if chi2 grows tenfold from one step to the next.
     """
-    before = problem.state.used.copy(), problem.state.reference_used.copy()
-    _iterate(problem, part, settings, settings.outlier_sigma)
-    if _readmit(problem, before, settings.outlier_sigma):
-        _iterate(problem, part, settings, 0.0)
-
-
-def _iterate(problem: Problem, part: Part, settings: FitSettings, sigma: float) -> None:
+    state = problem.state
+    before = state.used.copy(), state.reference_used.copy()
     last = one_step(problem, part)
     for _ in range(settings.max_steps):
-        found = _drop_outliers(problem, sigma)
+        moved = _clean(problem, settings.outlier_sigma)
         this = one_step(problem, part)
         if this.chi2 > 10.0 * max(last.chi2, 1e-12):
             raise JointFitError(
                 f"chi2 grows from {last.chi2:.6g} to {this.chi2:.6g}.", cure="Look at the frames that go in."
             )
-        if not found and abs(last.chi2 - this.chi2) <= settings.tolerance * max(this.chi2, 1e-12):
-            return
+        moved += _readmit(problem, before, settings.outlier_sigma)
+        change = abs(last.chi2 - this.chi2) / max(this.chi2, 1e-12)
+        if change <= settings.tolerance or 0 < moved <= _FEW * state.used.sum():
+            break
         last = this
-    _LOG.warning("after %d steps the fit still changes or finds outliers", settings.max_steps)
+    else:
+        _LOG.warning("after %d steps the fit still changes or finds outliers", settings.max_steps)
+    one_step(problem, part)
+
+
+def _clean(problem: Problem, sigma: float) -> int:
+    """Leave out outliers until none is found, with only the stars moving; how many were left out."""
+    total = 0
+    for _ in range(_MAX_CLEANINGS):
+        found = _drop_outliers(problem, sigma)
+        if not found:
+            break
+        total += found
+        one_step(problem, _STARS)
+    return total
 
 
 def _readmit(problem: Problem, before: tuple[Flags, Flags], sigma: float) -> int:
@@ -184,15 +202,17 @@ def _readmit(problem: Problem, before: tuple[Flags, Flags], sigma: float) -> int
 def _limit(state: Fitted, terms: Terms, sigma: float) -> float:
     """The value from which on a term is an outlier."""
     values = np.concatenate([terms.measurement[state.used], terms.reference[state.reference_used]])
-    return float(values.mean() + sigma * values.std()) if values.size else np.inf
+    if values.size == 0 or sigma <= 0.0:
+        return np.inf
+    return float(values.mean() + sigma * values.std())
 
 
 def _drop_outliers(problem: Problem, sigma: float) -> int:
     """Leave out the largest terms of chi2; how many those were.
 
-    Terms above mean + ``sigma`` standard deviations are outliers.  Of each star only the largest is left out at a time:
-    it pulls the star and makes good measurements of it look bad.  The last measurement of a star without a reference
-    stays: there is nothing that it could disagree with.
+    Terms above mean + ``sigma`` standard deviations of all terms are outliers.  Of each star only the largest is left
+    out at a time: it pulls the star and makes good measurements of it look bad.  The last measurement of a star without
+    a reference stays: there is nothing that it could disagree with.
     """
     if sigma <= 0.0:
         return 0

@@ -18,6 +18,7 @@ from lsst.pipe.base import (
     Struct,
 )
 from lsst.pipe.base.connectionTypes import Input, Output, PrerequisiteInput
+from lsst.sphgeom import LonLat
 
 from skyloom.catalog.refcat import ShardedCatalogue
 from skyloom.images import PhotoCalib
@@ -277,8 +278,11 @@ class JointcalTask(PipelineTask):
         catalogue = ShardedCatalogue({int(handle.dataId["htm7"]): handle.get for handle in handles})
         epochs = np.array([frame.epoch_year for frame in frames])
         known = epochs[np.isfinite(epochs)]
-        radius = np.hypot(*tract.bbox.shape) / 2.0 * tract.pixel_scale / 3600.0
-        return catalogue(tract.ra, tract.dec, float(1.05 * radius), float(known.mean()) if known.size else None)
+        circle = tract.region.getBoundingCircle()
+        centre = LonLat(circle.getCenter())
+        ra, dec = centre.getLon().asDegrees(), centre.getLat().asDegrees()
+        radius = circle.getOpeningAngle().asDegrees()
+        return catalogue(ra, dec, radius, float(known.mean()) if known.size else None)
 
     def _reference_flux(self, references: Table, camera: Camera | None, physical_filter: str) -> str | None:
         """Name of the reference filter, into whose column the colour term is brought."""
