@@ -93,7 +93,7 @@ def test_outliers_are_found_and_little_else(fit: JointFit, survey: CatalogueSurv
 def test_stars_agree_from_frame_to_frame(fit: JointFit, survey: CatalogueSurvey) -> None:
     assert fit.astrometry is not None
     assert fit.photometry is not None
-    residual, _ = fit.astrometry.residuals()
+    residual = fit.astrometry.residuals()
     scatter = 1e3 * residual[fit.astrometry.state.used & fit.usable].std()
     assert scatter < 1.02 * survey.settings.position_noise_px * 200.0
     residual, _ = fit.photometry.residuals()

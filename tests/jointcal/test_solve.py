@@ -9,7 +9,9 @@ from skyloom.errors import JointFitError
 from skyloom.jointcal.solve import Design, solve_step
 
 
-def random_design(dimension: int, *, n_stars: int = 7, n_unknowns: int = 9, per_star: int = 4, seed: int = 3) -> Design:
+def random_design(
+    dimension: int, *, n_stars: int = 7, n_unknowns: int = 9, per_star: int = 4, n_sparse: int = 5, seed: int = 3
+) -> Design:
     rng = np.random.default_rng(seed)
     m, t = n_stars * per_star, 4
     columns = np.sort(np.array([rng.permutation(n_unknowns)[:t] for _ in range(m)]), axis=1).astype(np.int32)
@@ -21,6 +23,7 @@ def random_design(dimension: int, *, n_stars: int = 7, n_unknowns: int = 9, per_
         values=rng.normal(size=(m, dimension, t)),
         columns=columns,
         n_unknowns=n_unknowns,
+        n_sparse=n_sparse,
         star=rng.permutation(np.repeat(np.arange(n_stars), per_star)).astype(np.int32),
         star_block=rng.normal(size=(m, dimension, dimension)) + 2.0 * np.eye(dimension),
         information=information,
@@ -53,9 +56,10 @@ def direct(design: Design) -> tuple[np.ndarray, np.ndarray]:
     return solution[:p], solution[p:].reshape(n_stars, k)
 
 
+@pytest.mark.parametrize("n_sparse", [0, 5, 9])
 @pytest.mark.parametrize("dimension", [1, 2])
-def test_elimination_is_exact(dimension: int) -> None:
-    design = random_design(dimension)
+def test_elimination_is_exact(dimension: int, n_sparse: int) -> None:
+    design = random_design(dimension, n_sparse=n_sparse)
     step, star_step = solve_step(design, stars=True)
     wanted, wanted_stars = direct(design)
     np.testing.assert_allclose(step, wanted, rtol=1e-9)

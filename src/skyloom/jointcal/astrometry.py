@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skyloom.catalog.htm import unit_vectors
+from skyloom.kernels.star_residuals import star_residuals, whiten
 
 from .associate import Stars
 from .astrometric_model import initial_model
@@ -29,6 +30,20 @@ _OPEN_ARCSEC = 30.0
 _OPEN_CAMERA = 0.03
 """How far the maps of visits (arcsec) and of detectors (camera coordinates between -1 and 1) may move from where they
 began: too far to matter, but it keeps what the data leave open."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Compared:
+    """Stars and measurements on the tangent planes."""
+
+    residual: Floats
+    """Star less measurement, arcsec, ``[m, 2]``."""
+    root: Floats
+    """What turns residuals into units of their errors, ``[m, 2, 2]``."""
+    by_star: Floats
+    """Derivatives by moves of the star to the east and to the north, ``[m, 2, 2]``."""
+    by_unknowns: Floats
+    """Derivatives of the measurement by the coefficients, ``[m, 2, t]``; no columns where they were not wanted."""
 
 
 class AstrometricFit:
@@ -86,32 +101,37 @@ class AstrometricFit:
 
     def terms(self) -> Terms:
         """Parts of chi2."""
-        residual, covariance, _, _ = self._residuals(np.arange(len(self._data)))
+        seen = self._compare(np.arange(len(self._data)))
+        whiten(seen.root, seen.residual[:, :, None])
         reference, inverse = self._reference_residuals()
-        measured = np.einsum("mi,mij,mj->m", residual, np.linalg.inv(covariance), residual)
-        return Terms(measurement=measured, reference=np.einsum("ri,rij,rj->r", reference, inverse, reference))
+        return Terms(
+            measurement=np.sum(seen.residual**2, axis=1),
+            reference=np.einsum("ri,rij,rj->r", reference, inverse, reference),
+        )
 
-    def residuals(self) -> tuple[Floats, Floats]:
-        """Star less measurement on the tangent planes, arcsec, ``[m, 2]``, and its covariance."""
-        residual, covariance, _, _ = self._residuals(np.arange(len(self._data)))
-        return residual, covariance
+    def residuals(self) -> Floats:
+        """Star less measurement on the tangent planes, to the east and to the north, arcsec, ``[m, 2]``."""
+        return self._compare(np.arange(len(self._data))).residual
 
     def design(self, part: Part) -> Design:
         """The linear problem for some of the unknowns."""
         free = self._free(part)
         rows = np.flatnonzero(self.state.used)
-        residual, covariance, by_star, by_unknowns = self._residuals(rows, unknowns=True)
-        root = np.linalg.inv(np.linalg.cholesky(covariance))
+        seen = self._compare(rows, unknowns=free.count > 0)
+        for values in (seen.residual[:, :, None], seen.by_unknowns, seen.by_star):
+            whiten(seen.root, values)
         frame = self._data.frame[rows]
+        columns = free.columns(self.model.chip_of_frame[frame], self.model.group_of_frame[frame])
         information, offset = self._known()
         prior, prior_offset = self._prior(free)
         return Design(
-            residual=np.einsum("mij,mj->mi", root, residual),
-            values=root @ by_unknowns,
-            columns=free.columns(self.model.chip_of_frame[frame], self.model.group_of_frame[frame]),
+            residual=seen.residual,
+            values=seen.by_unknowns,
+            columns=columns if free.count else columns[:, :0],
             n_unknowns=free.count,
+            n_sparse=free.n_chip if self._settings.model == "constrained" else free.count,
             star=self.state.star[rows],
-            star_block=-(root @ by_star),
+            star_block=-seen.by_star,
             information=information,
             offset=offset,
             prior=prior,
@@ -131,16 +151,24 @@ class AstrometricFit:
         moved = self.directions + np.einsum("si,sij->sj", star_step / ARCSEC, local_axes(self.directions)[:, :2])
         self.directions = moved / np.linalg.norm(moved, axis=1, keepdims=True)
 
-    def _residuals(self, rows: NDArray[np.int64], *, unknowns: bool = False) -> tuple[Floats, Floats, Floats, Floats]:
-        """Star less measurement, its covariance, and the derivatives of both sides."""
-        data, frame, star = self._data, self._data.frame[rows], self.state.star[rows]
+    def _compare(self, rows: NDArray[np.int64], *, unknowns: bool = False) -> _Compared:
+        """Stars and measurements on the tangent planes."""
+        data, frame, m = self._data, self._data.frame[rows], len(rows)
         mapped = self.model.map(frame, data.x[rows], data.y[rows], unknowns=unknowns)
-        covariance = data.covariance[rows] + self._settings.error_pedestal_px**2 * np.eye(2)
-        covariance = mapped.by_pixel @ covariance @ np.swapaxes(mapped.by_pixel, 1, 2)
-        axes = local_axes(self.directions)[star]
-        place = self.directions[star] + np.einsum("mi,mij->mj", self._motion[rows] / ARCSEC, axes[:, :2])
-        position, by_star = project(place, axes, self.model.planes[frame])
-        return position - mapped.position, covariance, by_star, mapped.by_unknowns
+        axes = np.ascontiguousarray(local_axes(self.directions)[:, :2])
+        residual, root, by_star = np.empty((m, 2)), np.empty((m, 2, 2)), np.empty((m, 2, 2))
+        star_residuals(
+            (self.directions, axes, self.state.star[rows], self._motion[rows]),
+            self.model.planes[frame],
+            (mapped.position, mapped.by_pixel),
+            (data.covariance[rows], self._settings.error_pedestal_px),
+            ARCSEC,
+            residual,
+            root,
+            by_star,
+        )
+        by_unknowns = mapped.by_unknowns if unknowns else np.zeros((m, 2, 0))
+        return _Compared(residual=residual, root=root, by_star=by_star, by_unknowns=by_unknowns)
 
     def _reference_residuals(self) -> tuple[Floats, Floats]:
         """Offsets of the references from their stars, arcsec ``[r, 2]``, and their inverse covariances."""

@@ -30,7 +30,7 @@ _NODES = 8
 def wcs_rows(fit: JointFit, visit: int) -> list[dict[str, Any]]:
     """A row for each detector of a visit, with the columns of `WCS_COLUMNS`."""
     assert fit.astrometry is not None
-    residual, _ = fit.astrometry.residuals()
+    residual = fit.astrometry.residuals()
     squares = 0.5 * np.sum(residual**2, axis=1)
     rows = []
     for number, frame in _frames(fit.measurements, visit):

@@ -147,6 +147,7 @@ class PhotometricFit:
             values=-(np.concatenate([chip_slope, group_slope], axis=1) / error[:, None])[:, None, :],
             columns=free.columns(model.chip_of_frame[frame], model.group_of_frame[frame]),
             n_unknowns=free.count,
+            n_sparse=free.n_chip if self._settings.constrained else free.count,
             star=state.star[rows],
             star_block=(1.0 / error)[:, None, None],
             information=information,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from skyloom.errors import JointFitError
-from skyloom.kernels.joint_fit import add_normal_equations, star_rows, star_steps
+from skyloom.kernels.joint_fit import add_normal_equations, star_rows, star_steps, subtract_sparse
 
 __all__ = ["Design", "solve_step"]
 
@@ -35,6 +35,8 @@ class Design:
     """Their numbers, ``[m, t]``; negative where that unknown is held."""
     n_unknowns: int
     """Unknowns of the transforms."""
+    n_sparse: int
+    """So many of the first of them, each of which few stars depend on."""
     star: Integers
     """Star of each measurement, ``[m]``."""
     star_block: Floats
@@ -93,12 +95,12 @@ def _reduced_system(design: Design, stars: bool) -> tuple[Floats, Floats]:
     n = design.n_unknowns
     matrix, vector = np.zeros((n, n)), np.zeros(n)
     add_normal_equations(design.values, design.columns, design.residual, matrix, vector)
-    lower = np.tril_indices(n, -1)
-    matrix[lower] = matrix.T[lower]
     matrix[np.diag_indices(n)] += design.prior
     vector += design.prior_offset
     if stars:
         _eliminate_stars(design, matrix, vector)
+    lower = np.tril_indices(n, -1)
+    matrix[lower] = matrix.T[lower]
     return matrix, vector
 
 
@@ -111,7 +113,9 @@ def _eliminate_stars(design: Design, matrix: Floats, vector: Floats) -> None:
         last = min(first + chunk, n_stars)
         rows, right = np.zeros((k * (last - first), design.n_unknowns)), np.zeros(k * (last - first))
         star_rows(arrays, (design.information, design.offset), design.members, (first, last), rows, right)
-        matrix -= rows.T @ rows
+        dense = np.ascontiguousarray(rows[:, design.n_sparse :])
+        matrix[design.n_sparse :, design.n_sparse :] -= dense.T @ dense
+        subtract_sparse(rows, design.columns, design.members, (first, last), design.n_sparse, matrix)
         vector -= rows.T @ right
 
 

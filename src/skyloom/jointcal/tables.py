@@ -78,7 +78,7 @@ def _position_columns(fit: JointFit, rows: np.ndarray) -> list[tuple[str, Any, s
     ]
     if fit.astrometry is None:
         return columns
-    residual, _ = fit.astrometry.residuals()
+    residual = fit.astrometry.residuals()
     return [
         *columns,
         ("east_after", -residual[rows, 0], "arcsec", "offset to the east from its star after the fit"),

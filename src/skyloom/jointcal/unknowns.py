@@ -26,6 +26,8 @@ class FreeTerms:
     """Of each group's coefficients, ``[groups, n]``."""
     count: int
     """Number of unknowns."""
+    n_chip: int
+    """Those of the detectors, which come first."""
 
     def columns(self, chip: Integers, group: Integers) -> Integers:
         """Numbers of the unknowns that measurements depend on, ``[m, t]``."""
@@ -72,6 +74,7 @@ def numbered(chip_free: Flags, group_free: Flags) -> FreeTerms:
         chip=numbers[: chip_free.size].reshape(chip_free.shape),
         group=numbers[chip_free.size :].reshape(group_free.shape),
         count=int(whole.sum()),
+        n_chip=int(chip_free.sum()),
     )
 
 

@@ -13,7 +13,7 @@ from numba import njit
 
 from .inner import inner_kernel
 
-__all__ = ["add_normal_equations", "star_rows", "star_steps"]
+__all__ = ["add_normal_equations", "star_rows", "star_steps", "subtract_sparse"]
 
 
 @njit(cache=True, nogil=True)
@@ -136,6 +136,57 @@ def star_rows(
             vector[i] /= matrix[i, i]
             rows[first + i] /= matrix[i, i]
             right[first + i] = vector[i]
+
+
+@njit(cache=True, nogil=True)
+def subtract_sparse(
+    rows: np.ndarray,
+    columns: np.ndarray,
+    members: tuple[np.ndarray, np.ndarray],
+    span: tuple[int, int],
+    n_sparse: int,
+    matrix: np.ndarray,
+) -> None:
+    """Subtract the first ``n_sparse`` rows of the upper triangle of ``rows^T rows``, star by star.
+
+    Of these unknowns each star touches few, so that most of the products are zeros that need not be formed.
+
+    Parameters
+    ----------
+    rows
+        Of the stars from ``span[0]`` to the one before ``span[1]``, ``[k * stars, p]``; see `star_rows`.
+    columns, members, span
+        As in `star_rows`.
+    n_sparse
+        Number of the first unknowns.
+    matrix
+        Changed, ``[p, p]``.
+    """
+    start, listed = members
+    n = rows.shape[1]
+    k = rows.shape[0] // (span[1] - span[0])
+    touched = np.zeros(n_sparse, np.bool_)
+    found = np.empty(n_sparse, np.int64)
+    for star in range(span[0], span[1]):
+        count = 0
+        for m in listed[start[star] : start[star + 1]]:
+            for column in columns[m]:
+                if 0 <= column < n_sparse and not touched[column]:
+                    touched[column] = True
+                    found[count] = column
+                    count += 1
+        for c in range(k):
+            row = rows[k * (star - span[0]) + c]
+            for i in range(count):
+                value = row[found[i]]
+                target = matrix[found[i]]
+                for j in range(count):
+                    if found[j] >= found[i]:
+                        target[found[j]] -= value * row[found[j]]
+                for j in range(n_sparse, n):
+                    target[j] -= value * row[j]
+        for i in range(count):
+            touched[found[i]] = False
 
 
 @njit(cache=True, nogil=True)
