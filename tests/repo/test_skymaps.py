@@ -13,14 +13,16 @@ from lsst.daf.butler import Butler, Config, DatasetType
 
 from skyloom.cli.skymap import command
 from skyloom.errors import RepositoryError
+from skyloom.execute.between import prepare_sky
 from skyloom.repo.regions import update_regions
-from skyloom.repo.skymaps import make_sky_map, read_sky_map, register_sky_map
-from skyloom.skymap import DiscreteSkyMap, TractCircle, convex_polygon
+from skyloom.repo.skymap_store import read_sky_map, register_sky_map
+from skyloom.repo.skymaps import cover_fitted_frames, make_sky_map
+from skyloom.skymap import DiscreteSkyMap, RingsSkyMap, TractCircle, convex_polygon
 
 SCALE = 0.2503
 SEED = {
-    "storageClasses": {"SkyloomSkyMap": {"pytype": "skyloom.skymap.DiscreteSkyMap"}},
-    "datastore": {"formatters": {"SkyloomSkyMap": "lsst.daf.butler.formatters.json.JsonFormatter"}},
+    "storageClasses": {"SkyloomSkyMap": {"pytype": "skyloom.skymap.SkyMap"}},
+    "datastore": {"formatters": {"SkyloomSkyMap": "skyloom.repo.formatters.SkyMapFormatter"}},
 }
 FRAMES = {1: [(150.0, 2.0), (150.1, 2.0)], 2: [(150.02, 2.03), (np.nan, np.nan)]}
 
@@ -141,6 +143,47 @@ def test_new_frames_outside_are_refused_and_far_ones_get_their_own_tract(butler:
     assert len(wide) == 2
     assert wide.tract(1).contains(200.0, 40.0)
     assert wide.tract(0).ra == pytest.approx(150.05, abs=0.01)
+
+
+def test_tracts_around_new_frames_come_after_those_of_another_map(butler: Butler) -> None:
+    first = make_sky_map(butler, "first", "out", instrument="cam", where="visit IN (1, 2)", patch_size=700)
+    put_visit(butler, 60, [(100.0, -40.0)])
+    both = make_sky_map(butler, "both", "out", instrument="cam", where="visit IN (1, 2, 60)", append_to="first")
+    assert isinstance(both, DiscreteSkyMap)
+    assert len(both) == 2
+    assert both.tracts[:1] == first.tracts
+    assert both.tract(0).patch(3).region == first.tract(0).patch(3).region
+    assert both.tract(1).contains(100.0, -40.0)
+    assert both.patch_size == (700, 700)
+    with pytest.raises(RepositoryError, match=r"All 3 frames are within sky map 'first'"):
+        make_sky_map(butler, "more", "out", instrument="cam", where="visit IN (1, 2)", append_to="first")
+    with pytest.raises(RepositoryError, match="There is no sky map 'nowhere'"):
+        make_sky_map(butler, "more", "out", instrument="cam", append_to="nowhere")
+
+
+def test_settings_reach_the_sky_map_and_are_compared_with_an_existing_one(butler: Butler) -> None:
+    settings = {"projection": "STG", "tract_overlap": 0.2}
+    sky_map = make_sky_map(butler, "stg", "out", instrument="cam", where="visit = 1", settings=settings)
+    assert (sky_map.projection, sky_map.tract_overlap) == ("STG", 0.2)
+    assert make_sky_map(butler, "stg", "out", instrument="cam", where="visit = 1", settings=settings) == sky_map
+    with pytest.raises(RepositoryError, match="with projection STG, not TAN"):
+        make_sky_map(butler, "stg", "out", instrument="cam", where="visit = 1", settings={"projection": "TAN"})
+    with pytest.raises(RepositoryError, match=r"discrete.projection.*no sky map"):
+        make_sky_map(butler, "x", "out", instrument="cam", where="visit = 1", settings={"projection": "QQQ"})
+
+
+def test_fitted_frames_are_covered_by_a_map_of_the_whole_sky(butler: Butler) -> None:
+    register_sky_map(butler, RingsSkyMap(name="rings", num_rings=120, projection="TAN", pixel_scale=0.3))
+    assert list(butler.query_dimension_records("patch", skymap="rings", explain=False)) == []
+    assert prepare_sky(butler, "rings", ["out"], "cam") == "rings"
+    patches = butler.query_dimension_records("patch", skymap="rings")
+    frame = summary(FRAMES[1])[:1]
+    region = convex_polygon(frame["ra_corners"], frame["dec_corners"])
+    overlapping = read_sky_map(butler, "rings").patches_overlapping(region)
+    expected = {(tract.id, patch.id) for tract, found in overlapping for patch in found}
+    assert expected <= {(record.tract, record.id) for record in patches}
+    assert cover_fitted_frames(butler, "rings", "out", instrument="cam") == 0
+    assert make_sky_map(butler, "rings", "out", instrument="cam").kind == "rings"
 
 
 def test_command_line_makes_and_shows(root: Path) -> None:

@@ -113,7 +113,7 @@ def test_regions_hold_their_own_corners_only() -> None:
 
 def test_nearest_tract_and_containment_in_any() -> None:
     skymap = sky_map()
-    assert skymap.nearest_tract(np.array([149.0, 11.0]), np.array([3.0, -58.0])).tolist() == [0, 1]
+    assert skymap.tract_ids(np.array([149.0, 11.0]), np.array([3.0, -58.0])).tolist() == [0, 1]
     assert skymap.contains(np.array([150.05, 100.0]), np.array([2.0, 2.0])).tolist() == [True, False]
 
 

@@ -20,7 +20,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "ingest": ("ingest", "Bring raw or post-ISR frames into a repository and define their visits."),
     "refcat": ("refcat", "Import a reference catalogue; print the query that fetches one."),
     "calibs": ("calibs", "Build or import calibration frames, certify them; find defects."),
-    "skymap": ("skymap", "Make a sky map around the fitted frames."),
+    "skymap": ("skymap", "Make sky maps, which divide the sky into tracts and patches; look things up in them."),
     "run": ("run", "Run a pipeline."),
     "compare": ("compare", "Tell whether two runs made the same."),
     "status": ("status", "Tell how far a run is, what failed, and where its time went."),

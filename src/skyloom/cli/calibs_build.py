@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--kind", "kinds", type=click.Choice(list(KINDS)), multiple=True, help="Repeat for more; see above.")
 @click.option("--instrument", "-i", help="Camera of the frames  [default: the repository's only one]")
 @click.option("--where", "-d", default="", help='Which frames, e.g. "day_obs = 20260115"  [default: all]')
+@click.option("--collections", help="Where the frames are, comma-separated  [default: the camera's inputs]")
 @click.option("--begin", help="First date of validity, UTC  [default: without bound]")
 @click.option("--end", help="Date up to which they are valid, UTC  [default: without bound]")
 @click.option(
@@ -38,6 +39,7 @@ def command(
     kinds: tuple[str, ...],
     instrument: str | None,
     where: str,
+    collections: str | None,
     begin: str | None,
     end: str | None,
     pedestal_only: bool,
@@ -51,7 +53,8 @@ def command(
 
     Without --kind these are bias, dark, flat and defects, whatever the frames allow. The others are made when they are
     asked for. From flats, two of each of many exposure times: ptc (gain, read noise, full well), linearizer,
-    brighter_fatter. From frames of the sky: crosstalk, sky_flat (which takes the place of the flat), fringe.
+    brighter_fatter. From frames of the sky: crosstalk, sky_flat (which takes the place of the flat), fringe. From
+    calibrated frames whose sky was binned (pipeline sky_correction#bin_sky_of_frames): sky_frame.
 
     The same command again keeps what was made of the same frames, and makes anew what has more of them now. Frames of
     different read-out modes (gain, speed, binning) are refused. The exit status is 1 if anything could not be made.
@@ -67,6 +70,7 @@ def command(
         instrument=instrument,
         kinds=kinds,
         where=where,
+        inputs=collections.split(",") if collections else (),
         pipeline=load_pipeline("masters", settings),
         pedestal_only=pedestal_only,
         replace=replace,

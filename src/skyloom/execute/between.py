@@ -38,12 +38,13 @@ def prepare_sky(butler: Butler, name: str, collections: Sequence[str], instrumen
         Raised if no frame was calibrated.
     """
     from skyloom.repo.regions import update_regions
-    from skyloom.repo.skymaps import make_sky_map
+    from skyloom.repo.skymaps import cover_fitted_frames, make_sky_map
 
     update_regions(butler, collections, instrument)
     if name:
         if not _exists(butler, name):
             make_sky_map(butler, name, collections, instrument=instrument)
+        cover_fitted_frames(butler, name, collections, instrument=instrument)
         return name
     for candidate in itertools.chain([instrument], (f"{instrument}_{number}" for number in itertools.count(2))):
         there = _exists(butler, candidate)

@@ -1,4 +1,4 @@
-"""The kinds of calibrations that can be built from raw frames: of which frames, and what has to be there before."""
+"""The kinds of calibrations that can be built: of which frames, and what has to be there before."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ class CalibrationKind:
     """What comes out."""
     corrected_with: tuple[str, ...] = ()
     """Dataset types of the calibrations that its frames are corrected with, where there are some."""
+    made_of: str = "raw"
+    """Dataset type of the frames; what is not raw is looked for where the user says."""
     by_default: bool = False
     """Whether it is built wherever there are frames, without being asked for."""
 
@@ -36,5 +38,6 @@ KINDS: dict[str, CalibrationKind] = {
     "fringe": CalibrationKind(
         frames=("science",), dataset_type="fringe", corrected_with=("bias", "dark", "flat", "defects")
     ),
+    "sky_frame": CalibrationKind(frames=("science",), dataset_type="sky_frame", made_of="sky_cells"),
 }
 """By name, in the order in which one needs the other."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lsst.daf.butler import Butler, DatasetRef, Timespan
+from lsst.daf.butler import Butler, DatasetRef, MissingDatasetTypeError, Timespan
 from lsst.pipe.base import Pipeline
 from lsst.pipe.base.pipeline import LabelSpecifier
 
@@ -168,13 +168,18 @@ class _Builder:
     def build(self, name: str) -> None:
         """Run the step of a kind, and certify what it has made."""
         kind, request, pipeline = KINDS[name], self._request, self._pipeline_of(name)
-        frame_type = "raw"
+        frame_type = kind.made_of
         if name == "bias":
             pipeline.addConfigOverride("make_bias", "pedestal_only", request.pedestal_only)
         if name == "defects":
             frame_type = "raw" if self._query("raw", kind.frames, limit=1) else "post_isr"
             pipeline.addConfigOverride("make_defects", "frame_type", frame_type)
         frames = self._query(frame_type, kind.frames)
+        if not frames and frame_type == "sky_cells":
+            raise RepositoryError(
+                f"no sky cells of {self._camera.name} are selected.",
+                cure="Run 'sky_correction#bin_sky_of_frames' first, and name its output with --collections.",
+            )
         if not frames:
             raise RepositoryError(
                 f"no {' or '.join(kind.frames)} frame of {self._camera.name} is selected.",
@@ -189,7 +194,7 @@ class _Builder:
                 inputs=[self._chosen, *self._inputs],
                 output=f"{self.built.chain}/{name}",
                 instrument=self._camera.name,
-                where=self._where(kind.frames),
+                where=self._where(kind.frames if "exposure" in self._dimensions(frame_type) else ()),
                 # Of other frames the masters are made in a new run: the old ones hold until the new ones are there.
                 basis=digest(ref.id for ref in (*frames, *chosen)),
                 steps=[name],
@@ -236,19 +241,32 @@ class _Builder:
         limit: int | None = None,
         records: bool = False,
     ) -> list[DatasetRef]:
-        """Frames of some observation types that the request selects, in the order of their exposures."""
+        """Frames of some observation types that the request selects, in the order of their exposures or visits."""
+        key = "exposure" if "exposure" in self._dimensions(dataset_type) else "visit"
+        observation_types = observation_types if key == "exposure" else ()
+        where = [f"instrument = '{self._camera.name}'", self._where(observation_types)]
         found = self._butler.query_datasets(
             dataset_type,
             collections=self._inputs,
-            where=f"instrument = '{self._camera.name}' AND {self._where(observation_types)}",
+            where=" AND ".join(one for one in where if one),
             find_first=True,
             with_dimension_records=records,
             limit=limit,
             explain=False,
         )
-        return sorted(found, key=lambda ref: (ref.dataId["exposure"], ref.dataId["detector"]))
+        return sorted(found, key=lambda ref: (ref.dataId[key], ref.dataId["detector"]))
+
+    def _dimensions(self, dataset_type: str) -> Collection[str]:
+        """Dimensions of frames; of those of a type that nobody has made yet, those of visits."""
+        try:
+            return self._butler.get_dataset_type(dataset_type).dimensions.names
+        except MissingDatasetTypeError:
+            return ("instrument", "visit", "detector")
 
     def _where(self, observation_types: Sequence[str]) -> str:
+        """The user's query, limited to some observation types where any are given."""
+        if not observation_types:
+            return f"({self._request.where})" if self._request.where else ""
         names = ", ".join(f"'{one}'" for one in observation_types)
         condition = f"exposure.observation_type IN ({names})"
         return f"({self._request.where}) AND {condition}" if self._request.where else condition

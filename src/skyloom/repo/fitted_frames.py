@@ -33,6 +33,10 @@ class FittedFrames:
     def __len__(self) -> int:
         return len(self.visit)
 
+    def of(self, rows: np.ndarray) -> FittedFrames:
+        """Some of the frames, by number or by a mask."""
+        return FittedFrames(**{name: values[rows] for name, values in vars(self).items()})
+
 
 def read_fitted_frames(
     butler: Butler, collections: str | Sequence[str], *, instrument: str, where: str = ""

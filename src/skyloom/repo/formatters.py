@@ -101,9 +101,9 @@ class SkyMapFormatter(FormatterV2):
 
     @override
     def read_from_uri(self, uri: ResourcePath, component: str | None = None, expected_size: int = -1) -> Any:
-        from skyloom.skymap import DiscreteSkyMap
+        from skyloom.skymap import sky_map_from_dict
 
-        return DiscreteSkyMap.from_dict(json.loads(uri.read()))
+        return sky_map_from_dict(json.loads(uri.read()))
 
     @override
     def to_bytes(self, in_memory_dataset: Any) -> bytes:

@@ -41,6 +41,7 @@ DATASET_TYPES: dict[str, tuple[tuple[str, ...], str, bool]] = {
     "fringe": (("instrument", "detector", "physical_filter"), "MaskedImageV2", True),
     "illum": (("instrument", "detector", "physical_filter"), "MaskedImageV2", True),
     "photometric_flat": (("instrument", "detector", "physical_filter"), "MaskedImageV2", True),
+    "sky_frame": (("instrument", "detector", "physical_filter"), "BackgroundMap", True),
     "transmission_optics": (("instrument",), "StructuredDataDict", True),
     "transmission_filter": (("instrument", "physical_filter"), "StructuredDataDict", True),
     "transmission_sensor": (("instrument", "detector"), "StructuredDataDict", True),

@@ -1,28 +1,22 @@
-"""A sky map around the calibrated frames of a repository, and its registration."""
+"""Sky maps around the calibrated frames of a repository."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from lsst.daf.butler import Butler, CollectionType, DatasetType  # type: ignore[attr-defined]
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import KDTree
+from lsst.daf.butler import Butler
 
 from skyloom.errors import RepositoryError
-from skyloom.skymap import DiscreteSkyMap, TractCircle, convex_polygon, unit_vectors
+from skyloom.skymap import DiscreteSkyMap, SkyMap, TractCircle, enclosing_circles
 
-from .collections import SKYMAPS
 from .fitted_frames import FittedFrames, read_fitted_frames
+from .skymap_definitions import sky_map_of
+from .skymap_records import is_small, register_around
+from .skymap_store import read_sky_map, register_sky_map
 
-__all__ = ["enclosing_sky_map", "make_sky_map", "read_sky_map", "register_sky_map"]
-
-DATASET_TYPE = "sky_map"
-"""The name of the dimension itself is not allowed."""
-MAX_GAP_DEG = 3.0
-"""Frames whose centres are further apart, with none between, get tracts of their own."""
-MAX_RADIUS_DEG = 10.0
-"""Beyond it a tangent plane stretches pixels by more than 3 per cent."""
+__all__ = ["cover_fitted_frames", "enclosing_sky_map", "make_sky_map"]
 
 
 def make_sky_map(
@@ -35,7 +29,9 @@ def make_sky_map(
     patch_size: int | None = None,
     border: int | None = None,
     where: str = "",
-) -> DiscreteSkyMap:
+    append_to: str = "",
+    settings: Mapping[str, Any] | None = None,
+) -> SkyMap:
     """The sky map of a name; where there is none yet, one around the calibrated frames, registered and stored.
 
     Parameters
@@ -56,6 +52,10 @@ def make_sky_map(
         Border of a patch in pixels; 100 where it is None.
     where
         A butler expression that picks visits.
+    append_to
+        Name of a discrete sky map whose tracts the new one begins with; only frames beyond them get new ones.
+    settings
+        Further fields of `skyloom.skymap.DiscreteSkyMap`.
 
     Raises
     ------
@@ -66,75 +66,125 @@ def make_sky_map(
     frames = read_fitted_frames(butler, collections, instrument=instrument, where=where)
     existing = read_sky_map(butler, name)
     if existing is not None:
-        _check_same(existing, pixel_scale_arcsec, patch_size, border)
+        _check_same(existing, pixel_scale_arcsec, patch_size, border, settings or {})
         _check_covers(existing, frames)
+        register_around(butler, existing, frames.ra_corners, frames.dec_corners)
         return existing
-    scale = float(f"{np.median(frames.pixel_scale):.4g}") if pixel_scale_arcsec is None else pixel_scale_arcsec
-    sky_map = enclosing_sky_map(name, frames, scale, patch_size or 2000, 100 if border is None else border)
+    sky_map: SkyMap
+    if append_to:
+        older = _discrete(butler, append_to)
+        _check_same(older, pixel_scale_arcsec, patch_size, border, settings or {})
+        sky_map = _appended(older, name, frames)
+    else:
+        scale = float(f"{np.median(frames.pixel_scale):.4g}") if pixel_scale_arcsec is None else pixel_scale_arcsec
+        sky_map = enclosing_sky_map(name, frames, scale, patch_size, border, settings)
     register_sky_map(butler, sky_map)
+    register_around(butler, sky_map, frames.ra_corners, frames.dec_corners)
     return sky_map
 
 
+def cover_fitted_frames(butler: Butler, name: str, collections: str | Sequence[str], *, instrument: str) -> int:
+    """Register the patches of a sky map of the whole sky that the calibrated frames touch.
+
+    Returns
+    -------
+    n_patches
+        How many are new; none of a sky map that was registered whole.
+
+    Raises
+    ------
+    RepositoryError
+        If there is no calibrated frame.
+    """
+    sky_map = read_sky_map(butler, name)
+    if sky_map is None or is_small(sky_map):
+        return 0
+    frames = read_fitted_frames(butler, collections, instrument=instrument)
+    return register_around(butler, sky_map, frames.ra_corners, frames.dec_corners)
+
+
 def enclosing_sky_map(
-    name: str, frames: FittedFrames, pixel_scale: float, patch_size: int, border: int
+    name: str,
+    frames: FittedFrames,
+    pixel_scale: float,
+    patch_size: int | None = None,
+    border: int | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> DiscreteSkyMap:
     """One tract around each group of neighbouring frames.
 
     Raises
     ------
     RepositoryError
-        If a group is too wide for a tangent plane.
+        If a group is too wide for a tangent plane, or a setting is wrong.
     """
-    corners = unit_vectors(frames.ra_corners, frames.dec_corners)
-    centres = corners.mean(axis=1)
-    reach = 2.0 * np.sin(np.radians(MAX_GAP_DEG) / 2.0)
-    links = KDTree(centres).sparse_distance_matrix(KDTree(centres), reach)
-    count, group = connected_components(links, directed=False)
-    margin = pixel_scale / 3600.0
-    circles = [
-        _circle(frames.ra_corners[group == number], frames.dec_corners[group == number], margin)
-        for number in range(count)
-    ]
-    return DiscreteSkyMap(
-        name=name,
-        tracts=tuple(circles),
-        pixel_scale=pixel_scale,
-        patch_size=(patch_size, patch_size),
-        patch_border=border,
+    layout = {"patch_size": patch_size, "patch_border": border}
+    sky_map = sky_map_of(
+        {
+            "kind": "discrete",
+            "name": name,
+            "tracts": _circles(frames, pixel_scale, (settings or {}).get("rotation", 0.0)),
+            "pixel_scale": pixel_scale,
+            **{key: value for key, value in layout.items() if value is not None},
+            **(settings or {}),
+        }
     )
+    assert isinstance(sky_map, DiscreteSkyMap)
+    return sky_map
 
 
-def _circle(ra: np.ndarray, dec: np.ndarray, margin: float) -> TractCircle:
-    """A circle about the centre of the hull of some corners, its numbers rounded outwards to 1e-4 degrees."""
-    centre = convex_polygon(ra, dec).getCentroid()
-    x, y, z = centre.x(), centre.y(), centre.z()
-    ra0 = round(float(np.degrees(np.arctan2(y, x))) % 360.0, 4)
-    dec0 = round(float(np.degrees(np.arcsin(z))), 4)
-    chord = np.linalg.norm(unit_vectors(ra, dec) - unit_vectors(np.array(ra0), np.array(dec0)), axis=-1)
-    radius = float(np.degrees(2.0 * np.arcsin(chord.max() / 2.0))) + margin
-    if radius > MAX_RADIUS_DEG:
+def _circles(frames: FittedFrames, pixel_scale: float, rotation: float) -> tuple[TractCircle, ...]:
+    """Circles around groups of frames, a pixel wider than these."""
+    margin = pixel_scale / 3600.0
+    try:
+        return enclosing_circles(frames.ra_corners, frames.dec_corners, margin=margin, rotation=rotation)
+    except ValueError as error:
+        cure = "Choose a field's visits with an expression, one sky map a field."
+        raise RepositoryError(str(error), cure=cure) from error
+
+
+def _discrete(butler: Butler, name: str) -> DiscreteSkyMap:
+    """The discrete sky map of a name, or a RepositoryError."""
+    sky_map = read_sky_map(butler, name)
+    if not isinstance(sky_map, DiscreteSkyMap):
+        what = "There is no sky map" if sky_map is None else f"Tracts cannot be added to a sky map of {sky_map.kind}:"
+        raise RepositoryError(f"{what} {name!r}.")
+    return sky_map
+
+
+def _appended(older: DiscreteSkyMap, name: str, frames: FittedFrames) -> DiscreteSkyMap:
+    """A sky map with tracts around the frames that the older one does not hold, after its own."""
+    outside = ~older.contains(frames.ra_corners, frames.dec_corners).all(axis=1)
+    if not outside.any():
         raise RepositoryError(
-            f"The frames spread over {radius:.1f} degrees from ({ra0}, {dec0}): too wide for a tangent plane.",
-            cure="Choose a field's visits with an expression, one sky map a field.",
+            f"All {len(frames)} frames are within sky map {older.name!r}.", cure=f"Use {older.name!r}."
         )
-    return TractCircle(ra=ra0, dec=dec0, radius=np.ceil(radius * 1e4) / 1e4)
+    return older.with_tracts(_circles(frames.of(outside), older.pixel_scale, older.rotation), name)
 
 
-def _check_same(sky_map: DiscreteSkyMap, pixel_scale: float | None, patch_size: int | None, border: int | None) -> None:
+def _check_same(
+    sky_map: SkyMap,
+    pixel_scale: float | None,
+    patch_size: int | None,
+    border: int | None,
+    settings: Mapping[str, Any],
+) -> None:
+    present = sky_map.to_dict()
     asked = {
         "pixel scale": (pixel_scale, sky_map.pixel_scale),
         "patch size": (patch_size, sky_map.patch_size[0]),
         "patch border": (border, sky_map.patch_border),
+        **{key.replace("_", " "): (value, present.get(key)) for key, value in settings.items()},
     }
-    for what, (wanted, present) in asked.items():
-        if wanted is not None and wanted != present:
+    for what, (wanted, has) in asked.items():
+        if wanted is not None and wanted != has:
             raise RepositoryError(
-                f"Sky map {sky_map.name!r} exists with {what} {present}, not {wanted}.",
+                f"Sky map {sky_map.name!r} exists with {what} {has}, not {wanted}.",
                 cure="Give the new sky map another name.",
             )
 
 
-def _check_covers(sky_map: DiscreteSkyMap, frames: FittedFrames) -> None:
+def _check_covers(sky_map: SkyMap, frames: FittedFrames) -> None:
     outside = ~sky_map.contains(frames.ra_corners, frames.dec_corners).all(axis=1)
     if outside.any():
         first = int(np.flatnonzero(outside)[0])
@@ -142,82 +192,4 @@ def _check_covers(sky_map: DiscreteSkyMap, frames: FittedFrames) -> None:
             f"{int(outside.sum())} of {len(frames)} frames reach beyond the existing sky map {sky_map.name!r}, "
             f"the first being visit {frames.visit[first]}, detector {frames.detector[first]}.",
             cure="Make a sky map under another name for them.",
-        )
-
-
-def read_sky_map(butler: Butler, name: str) -> DiscreteSkyMap | None:
-    """The stored sky map of a name, or None."""
-    if not butler.registry.queryDatasetTypes(DATASET_TYPE):
-        return None
-    if not butler.query_dimension_records("skymap", skymap=name, explain=False):
-        return None
-    ref = butler.find_dataset(DATASET_TYPE, skymap=name, collections=SKYMAPS)
-    if ref is None:
-        return None
-    sky_map: DiscreteSkyMap = butler.get(ref)
-    return sky_map
-
-
-def register_sky_map(butler: Butler, sky_map: DiscreteSkyMap) -> None:
-    """Write the dimension records of a sky map, its tracts and patches, and store it in the run ``skymaps``.
-
-    Registering the same definition again changes nothing.
-
-    Raises
-    ------
-    RepositoryError
-        If the name stands for another geometry, or the geometry has another name.
-    """
-    _check_registrable(butler, sky_map)
-    butler.registry.registerDatasetType(
-        DatasetType(DATASET_TYPE, ("skymap",), "SkyloomSkyMap", universe=butler.dimensions)
-    )
-    butler.collections.register(SKYMAPS, CollectionType.RUN)
-    with butler.transaction():
-        _write_records(butler, sky_map)
-        if butler.find_dataset(DATASET_TYPE, skymap=sky_map.name, collections=SKYMAPS) is None:
-            butler.put(sky_map, DATASET_TYPE, skymap=sky_map.name, run=SKYMAPS)
-
-
-def _check_registrable(butler: Butler, sky_map: DiscreteSkyMap) -> None:
-    for record in butler.query_dimension_records("skymap", explain=False):
-        if (record.name == sky_map.name) != (record.hash == sky_map.sha1):
-            same = "name" if record.name == sky_map.name else "geometry"
-            raise RepositoryError(
-                f"Sky map {sky_map.name!r} has the same {same} as {record.name!r} but not the same "
-                f"{'geometry' if same == 'name' else 'name'}.",
-                cure="Use another name." if same == "name" else f"Use {record.name!r}.",
-            )
-
-
-def _write_records(butler: Butler, sky_map: DiscreteSkyMap) -> None:
-    tracts = list(sky_map.all_tracts())
-    butler.registry.syncDimensionData(
-        "skymap",
-        {
-            "name": sky_map.name,
-            "hash": sky_map.sha1,
-            "tract_max": len(tracts),
-            "patch_nx_max": max(tract.n_patches[0] for tract in tracts),
-            "patch_ny_max": max(tract.n_patches[1] for tract in tracts),
-        },
-    )
-    for tract in tracts:
-        butler.registry.insertDimensionData(
-            "tract", {"skymap": sky_map.name, "id": tract.id, "region": tract.region}, skip_existing=True
-        )
-        butler.registry.insertDimensionData(
-            "patch",
-            *(
-                {
-                    "skymap": sky_map.name,
-                    "tract": tract.id,
-                    "id": patch.id,
-                    "cell_x": patch.ix,
-                    "cell_y": patch.iy,
-                    "region": patch.region,
-                }
-                for patch in tract.patches()
-            ),
-            skip_existing=True,
         )

@@ -1,86 +1,56 @@
-"""`Tract` and `Patch`: one tangent plane, and the rectangles that divide its pixels."""
+"""`Tract`: a projection of part of the sky onto one grid of pixels, divided into patches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import SupportsIndex
 
 import numpy as np
 from astropy.io.fits import Header
-from astropy.wcs import WCS
 from lsst.images import Box, SkyProjection, TractFrame
-from lsst.sphgeom import ConvexPolygon
+from lsst.sphgeom import ConvexPolygon, Region
 
-from .polygons import convex_polygon
+from .grid import TractGrid
+from .layout import CellPatches, ClippedPatches
+from .patch import Patch, index_pair
+from .polygons import box_polygon, displaced, positions_of
 
-__all__ = ["Patch", "Tract"]
+__all__ = ["Tract"]
 
-
-@dataclass(frozen=True)
-class Patch:
-    """A rectangle of a tract's pixels; coadds fill its outer box, and the inner boxes tile the tract."""
-
-    id: int
-    """Number within the tract, row by row: ``id = nx * iy + ix``."""
-    ix: int
-    iy: int
-    inner_bbox: Box
-    outer_bbox: Box
-    """The inner box grown by the border and clipped to the tract."""
-    region: ConvexPolygon
-    """The outer box on the sky."""
+_BEARINGS = np.arange(0.0, 360.0, 15.0)
+_BEND = 0.01
+"""Share of its side by which an edge of a patch is bent at most: 0.002 where patches of a dodecahedron span 2.2 deg."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tract:
-    """A tangent-plane (TAN) pixel grid that encloses a circle on the sky, divided into patches.
-
-    The circle's radius plus the overlap is half the side of a square, which is rounded up to whole patches; pixel
-    (0, 0) is the lower left one, and with no rotation x runs to the west and y to the north.
-    """
+    """A pixel grid over part of the sky, divided into patches; pixel (0, 0) is the lower left one."""
 
     skymap: str
     id: int
     ra: float
     dec: float
-    """The tangent point in degrees (ICRS)."""
-    half_size: float
-    """Radius plus overlap, degrees."""
-    pixel_scale: float
-    """Arcseconds a pixel at the tangent point."""
-    rotation: float
-    """Angle of the pixel grid, degrees."""
-    patch_size: tuple[int, int]
-    """Inner size of a patch (x, y), pixels."""
-    patch_border: int
-
-    @cached_property
-    def _layout(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Number of patches (x, y), and the tangent point's pixel (x, y)."""
-        reach = np.degrees(np.tan(np.radians(self.half_size)))
-        bearing = np.radians([0.0, 90.0, 180.0, 270.0])
-        standard = reach * np.stack([np.cos(bearing), np.sin(bearing)])
-        pixels = np.linalg.solve(self._cd, standard)
-        low = np.ceil(pixels.min(axis=1) - 0.5).astype(int)
-        high = np.floor(pixels.max(axis=1) + 0.5).astype(int)
-        size = high - low + 1
-        inner = np.array(self.patch_size)
-        count = -(-size // inner)
-        low -= (count * inner - size) // 2
-        return (int(count[0]), int(count[1])), (int(-low[0]), int(-low[1]))
+    """The centre in degrees (ICRS)."""
+    grid: TractGrid
+    n_patches: tuple[int, int]
+    """Number of patches along x and y."""
+    layout: ClippedPatches | CellPatches
+    vertices: np.ndarray = field(compare=False, repr=False)
+    """Corners of the part of the sky that the tract stands for, degrees, ``[n, 2]`` (right ascension, declination)."""
+    inner_region: Region = field(compare=False, repr=False)
+    """The part of the sky that the tract stands for: those of all tracts tile what the sky map covers."""
 
     @property
-    def _cd(self) -> np.ndarray:
-        """The CD matrix, degrees a pixel."""
-        c, s = np.cos(np.radians(self.rotation)), np.sin(np.radians(self.rotation))
-        matrix: np.ndarray = self.pixel_scale / 3600.0 * np.array([[-c, s], [s, c]])
-        return matrix
+    def patch_size(self) -> tuple[int, int]:
+        """Inner size of a patch (x, y), pixels."""
+        return self.layout.size
 
     @property
-    def n_patches(self) -> tuple[int, int]:
-        """Number of patches along x and y."""
-        return self._layout[0]
+    def patch_border(self) -> int:
+        """Pixels by which the outer box of a patch exceeds the inner one on each side."""
+        return self.layout.border
 
     def __len__(self) -> int:
         nx, ny = self.n_patches
@@ -93,24 +63,8 @@ class Tract:
         return Box.from_shape((ny * dy, nx * dx))
 
     def wcs_header(self, box: Box | None = None) -> Header:
-        """The plain TAN header of an image that covers ``box`` (default: the whole tract)."""
-        x0, y0 = (0, 0) if box is None else (box.x.start, box.y.start)
-        tangent_x, tangent_y = self._layout[1]
-        cd = self._cd
-        header = Header()
-        header["CTYPE1"], header["CTYPE2"] = "RA---TAN", "DEC--TAN"
-        header["CUNIT1"], header["CUNIT2"] = "deg", "deg"
-        header["CRVAL1"], header["CRVAL2"] = self.ra, self.dec
-        header["CRPIX1"], header["CRPIX2"] = tangent_x - x0 + 1.0, tangent_y - y0 + 1.0
-        for row in (0, 1):
-            for column in (0, 1):
-                header[f"CD{row + 1}_{column + 1}"] = cd[row, column]
-        header["RADESYS"] = "ICRS"
-        return header
-
-    @cached_property
-    def _wcs(self) -> WCS:
-        return WCS(self.wcs_header())
+        """The plain header of the WCS of an image that covers ``box`` (default: the whole tract)."""
+        return self.grid.header() if box is None else self.grid.header(box.x.start, box.y.start)
 
     @cached_property
     def frame(self) -> TractFrame:
@@ -120,7 +74,13 @@ class Tract:
     @cached_property
     def projection(self) -> SkyProjection[TractFrame]:
         """Maps pixels of the tract to ICRS."""
-        return SkyProjection.from_fits_wcs(self._wcs, self.frame)
+        return SkyProjection.from_fits_wcs(self.grid.wcs, self.frame)
+
+    @property
+    def corners(self) -> tuple[np.ndarray, np.ndarray]:
+        """Right ascension and declination, degrees, of the outer corners of the corner pixels."""
+        right, top = self.bbox.x.stop - 0.5, self.bbox.y.stop - 0.5
+        return self.grid.positions_of(np.array([-0.5, right, right, -0.5]), np.array([-0.5, -0.5, top, top]))
 
     @cached_property
     def region(self) -> ConvexPolygon:
@@ -129,51 +89,35 @@ class Tract:
 
     def box_region(self, box: Box) -> ConvexPolygon:
         """The part of the sky that a box of pixels covers, to the outer edges of its pixels."""
-        x = np.array([box.x.start, box.x.stop, box.x.stop, box.x.start]) - 0.5
-        y = np.array([box.y.start, box.y.start, box.y.stop, box.y.stop]) - 0.5
-        return convex_polygon(*self._wcs.wcs_pix2world(x, y, 0))
+        return box_polygon(self.grid.wcs, box)
 
-    def patch(self, index: int | tuple[int, int]) -> Patch:
+    def patch(self, index: SupportsIndex | tuple[SupportsIndex, SupportsIndex]) -> Patch:
         """The patch of a number or of a pair (ix, iy).
 
         Raises
         ------
         IndexError
             If the tract has no such patch.
+        ValueError
+            If ``index`` is neither a number nor a pair of them.
         """
-        nx, ny = self.n_patches
-        ix, iy = index if isinstance(index, tuple) else (int(index) % nx, int(index) // nx)
-        if not (0 <= ix < nx and 0 <= iy < ny):
-            raise IndexError(f"Tract {self.id} of {self.skymap!r} has {nx} x {ny} patches; {index} is not one of them.")
+        nx, _ = self.n_patches
+        ix, iy = index_pair(index, self.n_patches, f"Tract {self.id} of {self.skymap!r}", "patches")
         dx, dy = self.patch_size
         inner = Box.from_shape((dy, dx), start=(iy * dy, ix * dx))
-        outer = inner.padded(self.patch_border).intersection(self.bbox)
-        return Patch(nx * iy + ix, ix, iy, inner, outer, self.box_region(outer))
+        return Patch(nx * iy + ix, ix, iy, inner, self.layout.outer_box(inner, self.bbox), self)
 
     def patches(self) -> Iterator[Patch]:
         """All patches in the order of their numbers."""
         return (self.patch(number) for number in range(len(self)))
 
     def pixels_of(self, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pixel positions (x, y) of positions in degrees; NaN on the far side of the sphere."""
-        x, y = self._wcs.wcs_world2pix(np.asarray(ra, float), np.asarray(dec, float), 0)
-        behind = self._cosine_from_centre(ra, dec) <= 0.0
-        return np.where(behind, np.nan, x), np.where(behind, np.nan, y)
-
-    def _cosine_from_centre(self, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
-        d0, d = np.radians(self.dec), np.radians(np.asarray(dec, float))
-        cosine: np.ndarray = np.sin(d0) * np.sin(d) + np.cos(d0) * np.cos(d) * np.cos(
-            np.radians(np.asarray(ra, float) - self.ra)
-        )
-        return cosine
+        """Pixel positions (x, y) of positions in degrees; NaN where the projection does not reach."""
+        return self.grid.pixels_of(ra, dec)
 
     def contains(self, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
         """Whether the pixel nearest to each position is one of the tract's; shape of the positions."""
-        x, y = self.pixels_of(ra, dec)
-        box = self.bbox
-        with np.errstate(invalid="ignore"):
-            inside: np.ndarray = (x >= -0.5) & (x < box.x.stop - 0.5) & (y >= -0.5) & (y < box.y.stop - 0.5)
-        return inside
+        return self.grid.covers(self.bbox, ra, dec)
 
     def patch_ids(self, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
         """Number of the patch whose inner box holds each position, -1 outside the tract; shape of the positions."""
@@ -183,3 +127,59 @@ class Tract:
         column = np.floor(np.where(inside, x + 0.5, 0.0)).astype(np.int64) // dx
         row = np.floor(np.where(inside, y + 0.5, 0.0)).astype(np.int64) // dy
         return np.where(inside, row * self.n_patches[0] + column, -1)
+
+    def find_patch(self, ra: float, dec: float) -> Patch:
+        """The patch whose inner box holds a position in degrees.
+
+        Raises
+        ------
+        LookupError
+            If the position is not on the tract.
+        """
+        number = int(self.patch_ids(np.asarray(ra), np.asarray(dec)))
+        if number < 0:
+            raise LookupError(f"Position ({ra}, {dec}) is not on tract {self.id} of {self.skymap!r}.")
+        return self.patch(number)
+
+    def patch_ids_around(self, ra: np.ndarray, dec: np.ndarray, *, bent: bool = False) -> np.ndarray:
+        """Numbers, sorted, of the patches that the outlines of frames may touch.
+
+        They are those that meet the bounding box of an outline in pixels, grown by the patch border: a few more than
+        overlap.  Corners that the projection does not reach are left out.
+
+        Parameters
+        ----------
+        ra, dec
+            Corners in degrees, ``[n, k]`` for n outlines, or ``[k]`` for one.
+        bent
+            Whether to allow for edges of patches that are great circles between their corners on the sky, and so no
+            straight lines of pixels, as those of `Patch.region` are.
+        """
+        (nx, ny), size = self.n_patches, np.array(self.patch_size)
+        pixels = np.stack([np.atleast_2d(p) for p in self.pixels_of(ra, dec)], axis=-1)
+        pixels = pixels[np.isfinite(pixels).all(axis=-1).any(axis=-1)]
+        touched = np.zeros((ny, nx), bool)
+        edge = np.array([nx, ny]) * size - 1
+        grown = self.patch_border + (_BEND * size.max() if bent else 0)
+        low = np.maximum(np.ceil(np.nanmin(pixels, axis=1) - 0.5) - grown, 0)
+        high = np.minimum(np.floor(np.nanmax(pixels, axis=1) + 0.5) + grown, edge)
+        for first, last in zip(low[(low <= high).all(axis=1)], high[(low <= high).all(axis=1)], strict=True):
+            x0, y0, x1, y1 = (int(number) for number in (*(first // size), *(last // size)))
+            touched[y0 : y1 + 1, x0 : x1 + 1] = True
+        return np.flatnonzero(touched)
+
+    def patches_around(self, ra: np.ndarray, dec: np.ndarray) -> tuple[Patch, ...]:
+        """The patches of `patch_ids_around`."""
+        return tuple(self.patch(number) for number in self.patch_ids_around(ra, dec))
+
+    def patches_overlapping(self, region: Region) -> tuple[Patch, ...]:
+        """The patches whose outer boxes overlap a region of the sky."""
+        circle = region.getBoundingCircle()
+        centre, radius = circle.getCenter(), circle.getOpeningAngle().asDegrees()
+        ra, dec = positions_of(np.array([centre.x(), centre.y(), centre.z()]))
+        # Bearings 15 degrees apart fall short of the circle by 1 - cos(7.5 deg), less than 2 per cent.
+        around = displaced(ra, dec, _BEARINGS, min(1.02 * radius + self.grid.pixel_scale / 3600.0, 180.0))
+        whole = np.isfinite(self.pixels_of(*around)).all()
+        numbers = self.patch_ids_around(*around, bent=True) if whole else range(len(self))
+        patches = (self.patch(int(number)) for number in numbers)
+        return tuple(patch for patch in patches if patch.region.overlaps(region) is not False)

@@ -1,0 +1,23 @@
+"""``skyloom skymap show``: the tracts of a sky map."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("repo", type=click.Path(exists=True, file_okay=False))
+@click.argument("name")
+@click.option("--definition", is_flag=True, help="Show the definition as YAML, as 'make --file' reads it.")
+def command(repo: str, name: str, definition: bool) -> None:
+    """Show the registered tracts of the sky map NAME of REPO."""
+    from lsst.daf.butler import Butler
+
+    from .skymap_describe import describe, stored
+
+    with Butler.from_config(repo) as butler:
+        sky_map = stored(butler, repo, name)
+        if definition:
+            click.echo(sky_map.to_yaml(), nl=False)
+        else:
+            describe(butler, sky_map)
