@@ -1,14 +1,18 @@
 """Time of the warp and of the stack, one thread; validated before they are timed.
 
-Run from the root of the checkout: ``python bench/bench_warp.py``.  The work: a frame of 2048 x 4612 pixels, turned by
-0.3 degrees, image, variance and mask; a stack of 20 x 2048 x 2048.  CPU seconds, so that other work on the machine
-shows less; the first call, with compilation or loading from the cache, is a row of its own.
+Run from the root of the checkout: ``python bench/bench_warp.py [PEERS]``.  The work: a frame of 2048 x 4612 pixels,
+turned by 0.3 degrees, image, variance and mask, with each kernel; a stack of 20 x 2048 x 2048.  CPU seconds, so that
+other work on the machine shows less; the first call, with compilation or loading from the cache, is a row of its own.
+PEERS is a folder into which ``reproject`` was installed (``pip install --target``): it then warps the image, alone.
 """
 
 from __future__ import annotations
 
+import importlib
+import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import astropy.units as u
@@ -18,7 +22,7 @@ from lsst.images import Box, GeneralFrame, SkyProjection, TractFrame
 
 from skyloom.images import Exposure
 from skyloom.kernels.stack import combine_stack
-from skyloom.warp import map_positions, warp_exposure
+from skyloom.warp import KERNELS, WarpSettings, map_positions, warp_exposure
 
 FRAME = (4612, 2048)
 STACK = (20, 2048, 2048)
@@ -45,22 +49,53 @@ def timed(name: str, work: Callable[[], Any], repeats: int = 5) -> Any:
     return result
 
 
+def lanczos_sum(image: np.ndarray, x: float, y: float, order: int) -> float:
+    """The definition of the kernels, written out."""
+    i, j = int(np.floor(x)), int(np.floor(y))
+    columns, rows = np.arange(i - order + 1, i + order + 1), np.arange(j - order + 1, j + order + 1)
+    along, across = y - rows, x - columns
+    if order == 1:
+        wx, wy = 1 - np.abs(across), 1 - np.abs(along)
+    else:
+        wx, wy = (np.sinc(d) * np.sinc(d / order) for d in (across, along))
+    return float(wy @ image[np.ix_(rows, columns)].astype(float) @ wx / (wx.sum() * wy.sum()))
+
+
 def bench_warp() -> None:
     box = Box.from_shape(FRAME)
     source, tract = projection(0.3, GeneralFrame(unit=u.pix)), projection(0.0, TractFrame(skymap="", tract=0, bbox=box))
-    y, x = np.indices(FRAME, dtype=np.float32)
-    pattern = 1000.0 + 50.0 * np.sin(x / 3.0) * np.cos(y / 4.0)
-    exposure = Exposure.from_arrays(pattern, variance=np.full(FRAME, 4.0), unit=u.nJy, projection=source)
-    warped = warp_exposure(exposure, box, tract)
-    rows, columns = np.random.default_rng(1).integers(200, 1800, (2, 1000))
-    u0, v0 = map_positions(source, tract, columns.astype(float), rows.astype(float))
-    truth = 1000.0 + 50.0 * np.sin(u0 / 3.0) * np.cos(v0 / 4.0)
-    error = np.abs(warped.image.array[rows, columns] - truth).max()
-    assert error < 0.5, error
-    print(f"warp against the pattern itself: largest error {error:.3f} of an amplitude of 50")
-    timed("warp, no mask bits set", lambda: warp_exposure(exposure, box, tract))
+    rng = np.random.default_rng(1)
+    pattern = rng.normal(1000.0, 50.0, FRAME).astype(np.float32)
+    exposure = Exposure.from_arrays(pattern, variance=np.full(FRAME, 2500.0), unit=u.nJy, projection=source)
+    rows, columns = rng.integers(200, 1800, (2, 3000))
+    x, y = map_positions(source, tract, columns.astype(float), rows.astype(float))
+    for kernel, order in KERNELS.items():
+        settings = WarpSettings(kernel=kernel)
+        warped = warp_exposure(exposure, box, tract, settings)
+        truth = np.array([lanczos_sum(pattern, *at, order) for at in zip(x, y, strict=True)])
+        error = (warped.image.array[rows, columns] - truth) / 50.0
+        print(f"{kernel}: rms {np.sqrt(np.mean(error**2)):.1e} of the noise from the kernel itself, ", end="")
+        print(f"largest {np.abs(error).max():.1e}")
+        assert np.abs(error).max() < 1e-3
+        timed(f"warp, {kernel}, no mask bits set", partial(warp_exposure, exposure, box, tract, settings))
     exposure.bits[np.random.default_rng(2).random(FRAME) < 0.002] = 32
-    timed("warp, bits at every 500th pixel", lambda: warp_exposure(exposure, box, tract))
+    timed("warp, lanczos3, bits at every 500th pixel", lambda: warp_exposure(exposure, box, tract))
+    exposure.variance.array[np.random.default_rng(3).random(FRAME) < 0.002] = np.inf
+    timed("the same, every 500th pixel interpolated", lambda: warp_exposure(exposure, box, tract))
+
+
+def bench_reproject(peers: str) -> None:
+    """The image alone, by the peer: its fastest interpolation, and its resampling with a Hann kernel."""
+    sys.path.append(peers)
+    reproject = importlib.import_module("reproject")
+    box = Box.from_shape(FRAME)
+    wcs = [projection(angle, GeneralFrame(unit=u.pix)).as_fits_wcs(box) for angle in (0.3, 0.0)]
+    image = np.random.default_rng(1).normal(1000.0, 50.0, FRAME).astype(np.float32)
+    for name, function, options in (
+        ("reproject: image, bicubic", reproject.reproject_interp, {"order": "bicubic"}),
+        ("reproject: image, adaptive", reproject.reproject_adaptive, {"kernel": "hann"}),
+    ):
+        timed(name, partial(function, (image, wcs[0]), wcs[1], shape_out=FRAME, **options), 1)
 
 
 def bench_stack() -> None:
@@ -84,4 +119,6 @@ def bench_stack() -> None:
 
 if __name__ == "__main__":
     bench_warp()
+    if len(sys.argv) > 1:
+        bench_reproject(sys.argv[1])
     bench_stack()

@@ -14,6 +14,7 @@ EXPOSURES = {
     "post_isr_image_v1.fits": (samples.post_isr, images.from_post_isr),
     "warp_image_v1.fits": (samples.warp, images.from_warp),
     "coadd_image_v1.fits": (samples.coadd, images.from_coadd),
+    "coadd_image_v1.1.fits": (samples.coadd_of_many_kinds, images.from_coadd),
 }
 VALUES = {
     "footprint_set_v1.fits": samples.footprints,

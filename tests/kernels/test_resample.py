@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skyloom.kernels.resample import NEGLIGIBLE_WEIGHT, kernel_table, mapping_at, resample
+from skyloom.kernels.pixel_map import mapping_at
+from skyloom.kernels.resample import NEGLIGIBLE_WEIGHT, kernel_table, resample
 
 NO_DATA, EDGE, HIT = 1, 2, 4
 STEP = 16
@@ -29,12 +30,15 @@ def warp(image, nodes, shape, variance=None, bits=None, **options):  # type: ign
     return resample(image, variance, bits, *nodes, STEP, shape, no_data=NO_DATA, edge=EDGE, **options)
 
 
-def exact_lanczos3(image: np.ndarray, x: float, y: float) -> float:
-    """The definition, written out."""
+def exact(image: np.ndarray, x: float, y: float, order: int) -> float:
+    """The definition, written out: bilinear (1) or Lanczos of an order."""
     i, j = int(np.floor(x)), int(np.floor(y))
-    columns, rows = np.arange(i - 2, i + 4), np.arange(j - 2, j + 4)
-    wx = np.sinc(x - columns) * np.sinc((x - columns) / 3)
-    wy = np.sinc(y - rows) * np.sinc((y - rows) / 3)
+    columns, rows = np.arange(i - order + 1, i + order + 1), np.arange(j - order + 1, j + order + 1)
+    if order == 1:
+        wx, wy = 1 - np.abs(x - columns), 1 - np.abs(y - rows)
+    else:
+        wx = np.sinc(x - columns) * np.sinc((x - columns) / order)
+        wy = np.sinc(y - rows) * np.sinc((y - rows) / order)
     return float(wy @ image[np.ix_(rows, columns)].astype(float) @ wx / (wx.sum() * wy.sum()))
 
 
@@ -46,19 +50,37 @@ def test_tables_are_normalised_and_hit_pixels_exactly(order: int) -> None:
     np.testing.assert_allclose(table[::-1, ::-1], table, atol=1e-15)
 
 
-def test_agrees_with_exact_lanczos() -> None:
+@pytest.mark.parametrize("order", [1, 2, 3, 4, 5])
+def test_agrees_with_the_definition(order: int) -> None:
     rng = np.random.default_rng(3)
     image = rng.normal(100.0, 30.0, (60, 70)).astype(np.float32)
     angle = 0.4
     matrix = 0.7 * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     shape, offset = (25, 45), (12.3, 20.7)
-    result, variance, bits = warp(image, affine_nodes(shape, matrix, offset), shape)
+    nodes = affine_nodes(shape, matrix, offset)
+    result, variance, bits = warp(image, nodes, shape, order=order)
+    squared, _, _ = warp(image, nodes, shape, order=order, conserve_flux=False)
     for row, column in rng.integers(0, shape, (200, 2)):
         x, y = matrix @ (column, row) + offset
-        if 3 <= x <= 66 and 3 <= y <= 56:
-            assert result[row, column] == pytest.approx(0.49 * exact_lanczos3(image, x, y), rel=2e-6, abs=2e-4)
+        if order <= x <= 69 - order and order <= y <= 59 - order:
+            value = exact(image, x, y, order)
+            assert result[row, column] == pytest.approx(0.49 * value, rel=2e-6, abs=3e-4)
+            assert squared[row, column] == pytest.approx(value, rel=2e-6, abs=6e-4)
             assert bits[row, column] == 0
             assert np.isfinite(variance[row, column])
+
+
+def test_parts_of_source_and_destination_give_the_same_pixels() -> None:
+    rng = np.random.default_rng(6)
+    image = rng.normal(size=(90, 100)).astype(np.float32)
+    matrix = np.array([[0.99, 0.1], [-0.1, 1.01]])
+    nodes = affine_nodes((64, 80), matrix, (5.4, 12.9))
+    whole = warp(image, nodes, (64, 80))
+    part = warp(image, nodes, (17, 41), first=(23, 30))
+    cut = warp(image[20:80, 10:95], nodes, (17, 41), first=(23, 30), origin=(10, 20))
+    for plane, mine, other in zip(whole, part, cut, strict=True):
+        np.testing.assert_array_equal(mine, plane[23:40, 30:71])
+        np.testing.assert_array_equal(other, mine)
 
 
 def test_whole_pixel_shift_returns_the_pixels_themselves() -> None:
@@ -140,6 +162,30 @@ def test_bits_come_from_significant_pixels_only() -> None:
     expected = {c for c in range(5, 20) if 0 <= 14 - (c + 2) + 2 < 6 and abs(weights[14 - (c + 2) + 2]) > 0.05}
     assert {int(c) for c in np.flatnonzero(mask[12]) if c < 22} == expected
     assert not mask[10:12, 5:20].any()
+
+
+@pytest.mark.parametrize(
+    ("options", "columns"),
+    [
+        # Lanczos-3 at half a pixel has six weights: 0.024 and -0.136 beside 0.611 and their mirror images
+        ({"significant_weight": 0.05}, range(10, 14)),
+        ({"significant_weight": 1e-9}, range(9, 15)),
+        ({"mask_order": 1}, range(11, 13)),
+        ({"mask_order": 2}, range(10, 14)),
+        ({"mask_order": 1, "grown": HIT}, range(9, 15)),
+        ({"mask_order": 1, "grown": 2 * HIT}, range(11, 13)),
+        ({"grown": HIT}, range(9, 15)),
+    ],
+)
+@pytest.mark.parametrize("careful", [False, True])
+def test_masks_have_their_own_kernel(options: dict[str, float], columns: range, careful: bool) -> None:
+    bits, variance = np.zeros((30, 30), np.int32), np.ones((30, 30), np.float32)
+    bits[:, 14] = HIT
+    if careful:
+        variance[:, 16] = np.inf
+    nodes = affine_nodes((30, 26), np.eye(2), (2.5, 0.0))
+    _, _, mask = warp(np.ones((30, 30), np.float32), nodes, (30, 26), variance, bits, **options)
+    assert np.flatnonzero(mask[12, :22] & HIT).tolist() == list(columns)
 
 
 def test_source_smaller_than_the_kernel_and_nan_nodes() -> None:

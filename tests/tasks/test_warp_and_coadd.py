@@ -24,6 +24,7 @@ from skyloom.images import (
     bitmask,
     bits_of,
     corner_polygon,
+    fits_header,
     from_coadd,
     from_visit_image,
     pixel_to_radec,
@@ -31,6 +32,7 @@ from skyloom.images import (
     to_visit_image,
 )
 from skyloom.instruments import Camera
+from skyloom.jointcal import WCS_COLUMNS, table_of
 from skyloom.repo.regions import update_regions
 from skyloom.repo.skymaps import make_sky_map
 from skyloom.skymap import convex_polygon
@@ -169,6 +171,21 @@ def fill(butler: Butler) -> None:
         butler.put(table, "visit_summary", key)
 
 
+def put_joint_wcs(butler: Butler, visit: int) -> None:
+    """The table of a joint fit that found the true WCSs."""
+    dimensions = ("instrument", "visit", "skymap", "tract")
+    kind = DatasetType("joint_wcs", dimensions, "ArrowAstropy", universe=butler.dimensions)
+    butler.registry.registerDatasetType(kind)
+    box, rows = Box.from_shape((SIDE, SIDE)), []
+    for detector in (0, 1):
+        header, residual = fits_header(projection_of(camera(), visit, detector), box)
+        text = header.tostring(sep="\n", endcard=False, padding=False)
+        row = dict.fromkeys(WCS_COLUMNS, 0) | {"x1": SIDE, "y1": SIDE, "detector": detector}
+        rows.append(row | {"wcs": text, "wcs_residual": residual, "reason": ""})
+    key = {"instrument": "tiny", "visit": visit, "skymap": "field", "tract": 0}
+    butler.put(table_of(rows, WCS_COLUMNS), "joint_wcs", key, run="frames")
+
+
 @pytest.fixture(scope="module")
 def butler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Butler]:
     root = str(tmp_path_factory.mktemp("coadd") / "repo")
@@ -177,13 +194,31 @@ def butler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Butler]:
         fill(butler)
         update_regions(butler, "frames", "tiny")
         make_sky_map(butler, "field", "frames", instrument="tiny", patch_size=600, border=30)
+        put_joint_wcs(butler, 2)
         pipeline = Pipeline("coadd")
         pipeline.addTask("skyloom.tasks.MakeDirectWarpTask", "make_direct_warp")
+        pipeline.addConfigOverride("make_direct_warp", "n_noise_realisations", 1)
+        pipeline.addConfigOverride("make_direct_warp", "do_masked_fraction", True)
+        pipeline.addTask("skyloom.tasks.MakePsfMatchedWarpTask", "make_psf_matched_warp")
+        pipeline.addConfigOverride("make_psf_matched_warp", "match.spatial_order", 0)
         pipeline.addTask("skyloom.tasks.AssembleCoaddTask", "assemble_coadd")
         writer = butler.clone(run="coadds", collections=["frames", "skymaps"])
         executor = SimplePipelineExecutor.from_pipeline(pipeline, where="skymap = 'field'", butler=writer)
         executor.run(register_dataset_types=True)
         yield butler.clone(collections=["coadds", "frames", "skymaps"])
+
+
+@pytest.fixture(scope="module")
+def streamed(butler: Butler) -> Butler:
+    """The coadds made in one step, in strips of a few rows."""
+    pipeline = Pipeline("streamed")
+    pipeline.addTask("skyloom.tasks.MakeCoaddFromFramesTask", "streamed")
+    pipeline.addConfigOverride("streamed", "assemble_coadd.max_memory_mb", 0.6)
+    writer = butler.clone(run="streamed", collections=["frames", "skymaps"])
+    SimplePipelineExecutor.from_pipeline(pipeline, where="skymap = 'field'", butler=writer).run(
+        register_dataset_types=True
+    )
+    return butler.clone(collections=["streamed"])
 
 
 def coadd_of(butler: Butler, band: str = "r") -> CoaddImage:
@@ -204,6 +239,36 @@ def test_each_visit_has_its_warp_on_the_patch(butler: Butler) -> None:
         assert figures["n_pixels"] == int(np.isfinite(warp.image.array).sum())
         assert 0.9 * SIDE**2 * len(detectors[visit]) < figures["n_pixels"] < SIDE**2 * len(detectors[visit])
     assert detectors == {1: [0, 1], 2: [0, 1], 3: [0], 4: [0]}
+
+
+def test_joint_fit_is_used_where_there_is_one_and_noise_and_bad_pixels_are_warped(butler: Butler) -> None:
+    for visit in POINTINGS:
+        key = SKY | {"instrument": "tiny", "visit": visit}
+        figures = butler.get("make_direct_warp_metadata", key)["make_direct_warp"]
+        assert (figures["has_joint_wcs"], figures["has_joint_photo_calib"]) == (visit == 2, False)
+        warp, noise = butler.get("direct_warp", key), butler.get("direct_warp_noise0", key)
+        held = np.isfinite(warp.image.array)
+        np.testing.assert_array_equal(np.isfinite(noise.image.array), held)
+        assert noise.image.array[held].std() == pytest.approx(NOISE * 0.9, rel=0.1)
+        share = butler.get("direct_warp_masked_fraction", key)
+        assert share.bbox == warp.bbox
+        assert share.array[held].sum() == pytest.approx(25.0 if visit == 1 else 0.0, abs=0.01)
+
+
+def test_matched_warps_have_the_psf_of_the_model(butler: Butler) -> None:
+    key = SKY | {"instrument": "tiny", "visit": 2}
+    warp, matched = butler.get("direct_warp", key), butler.get("psf_matched_warp", key)
+    assert matched.bbox == warp.bbox
+    assert {(part.visit, part.detector) for part in matched.psf.components} == {(2, 0), (2, 1)}
+    assert np.isnan(matched.image.array).sum() > np.isnan(warp.image.array).sum()
+    for ra, dec, flux in star_positions(camera()):
+        x, y = (float(v) for v in radec_to_pixel(matched.sky_projection, ra, dec))
+        stamp = matched.psf.compute_stellar_image(x=x, y=y)
+        residual = matched[stamp.bbox].image.array / flux - stamp.array
+        assert np.nanmax(np.abs(residual)) < 0.01 * stamp.array.max() + NOISE / flux
+    figures = butler.get("make_psf_matched_warp_metadata", key)["make_psf_matched_warp"]
+    assert figures.getArray("detectors") == [0, 1]
+    assert max(figures.getArray("residuals")) < 0.01
 
 
 def test_stars_are_at_their_places_with_their_fluxes_and_the_psf(butler: Butler) -> None:
@@ -252,6 +317,20 @@ def test_metadata_name_the_inputs(butler: Butler) -> None:
     figures = butler.get("assemble_coadd_metadata", SKY, band="r")["assemble_coadd"]
     assert figures.getArray("visits") == [1, 2, 3]
     assert figures.getArray("detectors") == ["1/0", "1/1", "2/0", "2/1", "3/0"]
+
+
+@pytest.mark.parametrize("band", ["r", "g"])
+def test_coadd_without_stored_warps_is_the_same(butler: Butler, streamed: Butler, band: str) -> None:
+    stored, made = coadd_of(butler, band), coadd_of(streamed, band)
+    assert stored.bbox == made.bbox
+    np.testing.assert_array_equal(made.image.array, stored.image.array)
+    np.testing.assert_array_equal(made.variance.array, stored.variance.array)
+    np.testing.assert_array_equal(bits_of(made.mask), bits_of(stored.mask))
+    assert made.psf == stored.psf
+    assert made.inputs.colnames == stored.inputs.colnames
+    for name in made.inputs.colnames:
+        np.testing.assert_array_equal(made.inputs[name], stored.inputs[name])
+    assert not streamed.query_datasets("direct_warp", collections="streamed", explain=False)
 
 
 def test_too_few_warps_are_no_work() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
 import numpy as np
 import pydantic
-from lsst.images import Box
+from lsst.images import Box, Polygon
 from lsst.images._concrete_bounds import BoundsSerializationModel
 from lsst.images._transforms import SkyProjectionSerializationModel
+from lsst.images.aperture_corrections import ApertureCorrectionMapSerializationModel
 from lsst.images.psfs import GaussianPointSpreadFunction, PiffWrapper, PointSpreadFunction
 from lsst.images.serialization import (
     ArchiveTree,
@@ -22,14 +24,24 @@ from lsst.images.serialization import (
 )
 from numpy.typing import NDArray
 
-from skyloom.psf import GRID_LANCZOS, CoaddPsf, CoaddPsfComponent, PixelGridPsf, grid_size, polynomial_terms
+from skyloom.psf import (
+    GRID_LANCZOS,
+    WARP_ORDER,
+    CoaddPsf,
+    CoaddPsfComponent,
+    DoubleGaussianPsf,
+    PixelGridPsf,
+    Region,
+    grid_size,
+    polynomial_terms,
+)
 from skyloom.psf.schema import SCHEMA_URL_BASE
 
 from .spans import SpanSet
 
 __all__ = ["CoaddPsfModel", "serialize_coadd_psf"]
 
-_PIXEL_GRID, _GAUSSIAN = 0, 1
+_PIXEL_GRID, _GAUSSIAN, _DOUBLE_GAUSSIAN = 0, 1, 2
 _BOX_FIELDS = [(name, np.int32) for name in ("x0", "x1", "y0", "y1")]
 _INPUT_DTYPE = np.dtype(
     [
@@ -41,8 +53,10 @@ _INPUT_DTYPE = np.dtype(
         ("order", np.int32),
         ("oversampling", np.int32),
         ("kernel_order", np.int32),
+        ("warp_order", np.int32),
         ("first", np.int64),
         ("spans", np.int64),
+        ("vertices", np.int64),
         *_BOX_FIELDS,
         *[(f"psf_{name}", kind) for name, kind in _BOX_FIELDS],
     ]
@@ -51,13 +65,16 @@ _INPUT_TEXTS = {
     "visit": "Visit of the input.",
     "detector": "Detector of the input.",
     "weight": "Weight of the input's pixels in the mean.",
-    "kind": "Kind of its PSF: 0 pixel grid, 1 round Gaussian.",
+    "kind": "Kind of its PSF: 0 pixel grid, 1 round Gaussian, 2 two of them.",
     "size": "Side of its PSF's stamps, px.",
     "order": "Order of its pixel grid's polynomials.",
     "oversampling": "Points a pixel of its grid.",
     "kernel_order": "Order of the Lanczos kernel between them.",
-    "first": "First of its numbers in the coefficients: [term, y, x], or the Gaussian's sigma.",
-    "spans": "Number of runs of its valid pixels; -1 where all of its box is valid.",
+    "warp_order": "Kernel with which the input was warped: 1 bilinear, n >= 2 Lanczos-n.",
+    "first": "First of its numbers in the coefficients: [term, y, x], the Gaussian's sigma, or "
+    "sigma of core and wing and the wing's amplitude.",
+    "spans": "Number of runs of its valid pixels; -1 where none are told.",
+    "vertices": "Number of vertices of the polygon that is valid; 0 where none is told.",
     "x0": "Its box on its own pixels: first column.",
     "x1": "One past the last column.",
     "y0": "First row.",
@@ -68,13 +85,14 @@ _INPUT_TEXTS = {
     "psf_y1": "One past the last row.",
 }
 _SPAN_DTYPE = np.dtype([("y", np.int32), ("x0", np.int32), ("x1", np.int32)])
+_VERTEX_DTYPE = np.dtype([("x", np.float64), ("y", np.float64)])
 
 
 class CoaddPsfModel[P: pydantic.BaseModel](ArchiveTree):
     """A `CoaddPsf` on disk."""
 
     SCHEMA_NAME: ClassVar[str] = "skyloom_coadd_psf"
-    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+    SCHEMA_VERSION: ClassVar[str] = "2.0.0"
     MIN_READ_VERSION: ClassVar[int] = 1
     SCHEMA_URL_BASE: ClassVar[str] = SCHEMA_URL_BASE
     PUBLIC_TYPE: ClassVar[type] = CoaddPsf
@@ -89,6 +107,10 @@ class CoaddPsfModel[P: pydantic.BaseModel](ArchiveTree):
         description="Numbers of all inputs' PSFs, one after the other."
     )
     spans: TableModel = pydantic.Field(description="Runs of valid pixels of all inputs: y, x0, x1 (exclusive).")
+    vertices: TableModel | None = pydantic.Field(default=None, description="Vertices of all inputs' valid polygons.")
+    aperture_corrections: list[ApertureCorrectionMapSerializationModel] = pydantic.Field(
+        default_factory=list, description="Aperture corrections of each input, on its own pixels; empty: none known."
+    )
 
     def deserialize(self, archive: InputArchive[Any], **kwargs: Any) -> CoaddPsf:
         """Read the PSF.
@@ -101,10 +123,13 @@ class CoaddPsfModel[P: pydantic.BaseModel](ArchiveTree):
         if kwargs:
             raise InvalidParameterError(f"Unrecognized parameters for CoaddPsf: {set(kwargs)}.")
         rows = archive.get_structured_array(self.inputs)
-        spans = archive.get_structured_array(self.spans)
         coefficients = archive.get_array(self.coefficients)
-        counts = np.maximum(rows["spans"], 0)
-        starts = np.cumsum(counts) - counts
+        regions = _read_regions(
+            rows,
+            archive.get_structured_array(self.spans),
+            None if self.vertices is None else archive.get_structured_array(self.vertices),
+        )
+        corrections = [part.deserialize(archive) for part in self.aperture_corrections] or [{} for _ in rows]
         components = [
             CoaddPsfComponent(
                 visit=int(row["visit"]),
@@ -113,9 +138,12 @@ class CoaddPsfModel[P: pydantic.BaseModel](ArchiveTree):
                 psf=_read_psf(row, coefficients),
                 projection=projection.deserialize(archive),
                 bbox=_read_box(row, ""),
-                valid=None if row["spans"] < 0 else _read_spans(spans[start : start + row["spans"]]),
+                valid=valid,
+                # Files of version 1 are of warps of the one kernel that there was, and say nothing of it.
+                warp_order=int(row["warp_order"]) if "warp_order" in (row.dtype.names or ()) else WARP_ORDER,
+                aperture_corrections=own,
             )
-            for row, projection, start in zip(rows, self.projections, starts, strict=True)
+            for row, projection, valid, own in zip(rows, self.projections, regions, corrections, strict=True)
         ]
         return CoaddPsf(components, self.projection.deserialize(archive), self.bounds.deserialize())
 
@@ -126,28 +154,28 @@ def serialize_coadd_psf(psf: CoaddPsf, archive: OutputArchive[Any]) -> CoaddPsfM
     Raises
     ------
     TypeError
-        If an input's PSF is neither a pixel grid nor a Gaussian, or its valid region is not a `SpanSet`.
+        If an input's PSF is neither a pixel grid nor made of Gaussians, or its valid region is neither a `SpanSet` nor
+        a polygon.
     """
     rows = np.empty(len(psf.components), _INPUT_DTYPE)
     numbers: list[NDArray[np.float64]] = []
-    spans: list[SpanSet] = []
     first = 0
     for row, part in zip(rows, psf.components, strict=True):
         kind, order, own = _psf_numbers(part.psf)
         row["visit"], row["detector"], row["weight"] = part.visit, part.detector, part.weight
         row["kind"], row["order"], row["size"] = kind, order, part.psf.kernel_bbox.x.size
         row["oversampling"], row["kernel_order"] = _grid_kind(part.psf)
-        row["first"], row["spans"] = first, -1
+        row["warp_order"], row["first"] = part.warp_order, first
+        row["spans"], row["vertices"] = _region_counts(part.valid)
         _write_box(row, "", part.bbox)
         _write_box(row, "psf_", part.psf.bounds.bbox)
-        if part.valid is not None:
-            if not isinstance(part.valid, SpanSet):
-                raise TypeError(f"A valid region must be a SpanSet to be written; got {type(part.valid).__name__}.")
-            row["spans"] = len(part.valid)
-            spans.append(part.valid)
         numbers.append(own)
         first += len(own)
-    return CoaddPsfModel[Any].model_construct(
+    regions = [part.valid for part in psf.components]
+    spans = _stack_spans([region for region in regions if isinstance(region, SpanSet)])
+    vertices = _stack_vertices([region for region in regions if isinstance(region, Polygon)])
+    corrections = [dict(part.aperture_corrections) for part in psf.components]
+    tree = CoaddPsfModel[Any].model_construct(
         projection=archive.serialize_direct("projection", psf.projection.serialize),
         bounds=psf.bounds.serialize(),
         inputs=archive.add_structured_array(rows, name="inputs", descriptions=_INPUT_TEXTS),
@@ -156,8 +184,21 @@ def serialize_coadd_psf(psf: CoaddPsf, archive: OutputArchive[Any]) -> CoaddPsfM
             for place, part in enumerate(psf.components)
         ],
         coefficients=archive.add_array(np.concatenate(numbers), name="coefficients"),
-        spans=archive.add_structured_array(_stack_spans(spans), name="spans"),
+        spans=archive.add_structured_array(spans, name="spans"),
+        vertices=archive.add_structured_array(vertices, name="vertices") if len(vertices) else None,
+        aperture_corrections=[
+            archive.serialize_direct(
+                f"aperture_corrections/{place}",
+                functools.partial(ApertureCorrectionMapSerializationModel.serialize, own),
+            )
+            for place, own in enumerate(corrections)
+        ]
+        if any(corrections)
+        else [],
     )
+    if len(vertices) or (rows["warp_order"] != WARP_ORDER).any() or (rows["kind"] == _DOUBLE_GAUSSIAN).any():
+        tree.min_read_version = 2  # what reads version 1 would take the wrong kernel, function or region
+    return tree
 
 
 def _psf_numbers(psf: PointSpreadFunction) -> tuple[int, int, NDArray[np.float64]]:
@@ -168,6 +209,8 @@ def _psf_numbers(psf: PointSpreadFunction) -> tuple[int, int, NDArray[np.float64
         return _PIXEL_GRID, psf.order, psf.coefficients.ravel()
     if isinstance(psf, GaussianPointSpreadFunction):
         return _GAUSSIAN, 0, np.array([psf.sigma])
+    if isinstance(psf, DoubleGaussianPsf):
+        return _DOUBLE_GAUSSIAN, 0, np.array(psf.numbers)
     raise TypeError(f"A coadd's inputs must have pixel-grid or Gaussian PSFs to be written; got {type(psf).__name__}.")
 
 
@@ -184,6 +227,9 @@ def _read_psf(row: np.void, coefficients: NDArray[np.float64]) -> PointSpreadFun
     bounds = _read_box(row, "psf_")
     if row["kind"] == _GAUSSIAN:
         return GaussianPointSpreadFunction(float(coefficients[first]), bounds, size)
+    if row["kind"] == _DOUBLE_GAUSSIAN:
+        sigma, wing_sigma, amplitude = (float(number) for number in coefficients[first : first + 3])
+        return DoubleGaussianPsf(sigma, wing_sigma, amplitude, bounds, size)
     # Files of version 1 have one point a pixel, and say nothing of it.
     told = "oversampling" in (row.dtype.names or ())
     oversampling, kernel_order = (int(row["oversampling"]), int(row["kernel_order"])) if told else (1, GRID_LANCZOS)
@@ -204,8 +250,36 @@ def _read_box(row: np.void, prefix: str) -> Box:
     return Box.factory[y0:y1, x0:x1]
 
 
-def _read_spans(rows: NDArray[np.void]) -> SpanSet:
-    return SpanSet(rows["y"], rows["x0"], rows["x1"])
+def _region_counts(valid: Region | None) -> tuple[int, int]:
+    """Runs of pixels (-1 for none told) and vertices (0 for none told) of an input's valid region."""
+    if valid is None:
+        return -1, 0
+    if isinstance(valid, SpanSet):
+        return len(valid), 0
+    if isinstance(valid, Polygon):
+        return -1, valid.n_vertices
+    raise TypeError(f"A valid region must be a SpanSet or a Polygon to be written; got {type(valid).__name__}.")
+
+
+def _read_regions(
+    rows: NDArray[np.void], spans: NDArray[np.void], vertices: NDArray[np.void] | None
+) -> list[Region | None]:
+    """The valid region of every input."""
+    regions: list[Region | None] = []
+    first_span = first_vertex = 0
+    for row in rows:
+        n_spans, n_vertices = int(row["spans"]), 0 if vertices is None else int(row["vertices"])
+        if n_spans >= 0:
+            part = spans[first_span : first_span + n_spans]
+            regions.append(SpanSet(part["y"], part["x0"], part["x1"]))
+            first_span += n_spans
+        elif n_vertices and vertices is not None:
+            part = vertices[first_vertex : first_vertex + n_vertices]
+            regions.append(Polygon(x_vertices=part["x"].astype(float), y_vertices=part["y"].astype(float)))
+            first_vertex += n_vertices
+        else:
+            regions.append(None)
+    return regions
 
 
 def _stack_spans(parts: Sequence[SpanSet]) -> NDArray[np.void]:
@@ -213,4 +287,12 @@ def _stack_spans(parts: Sequence[SpanSet]) -> NDArray[np.void]:
     for name in cast(tuple[str, ...], _SPAN_DTYPE.names):
         if parts:
             table[name] = np.concatenate([getattr(part, name) for part in parts])
+    return table
+
+
+def _stack_vertices(parts: Sequence[Polygon]) -> NDArray[np.void]:
+    table = np.empty(sum(part.n_vertices for part in parts), _VERTEX_DTYPE)
+    if parts:
+        table["x"] = np.concatenate([part.x_vertices for part in parts])
+        table["y"] = np.concatenate([part.y_vertices for part in parts])
     return table

@@ -176,7 +176,7 @@ class WarpImageModel[P: pydantic.BaseModel](TractImageModel[P]):
     """A `WarpImage` on disk."""
 
     SCHEMA_NAME: ClassVar[str] = "skyloom_warp_image"
-    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+    SCHEMA_VERSION: ClassVar[str] = "1.1.0"
     MIN_READ_VERSION: ClassVar[int] = 1
     SCHEMA_URL_BASE: ClassVar[str] = SCHEMA_URL_BASE
     PUBLIC_TYPE: ClassVar[type] = WarpImage
@@ -190,7 +190,7 @@ class CoaddImageModel[P: pydantic.BaseModel](TractImageModel[P]):
     """A `CoaddImage` on disk."""
 
     SCHEMA_NAME: ClassVar[str] = "skyloom_coadd_image"
-    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+    SCHEMA_VERSION: ClassVar[str] = "1.1.0"
     MIN_READ_VERSION: ClassVar[int] = 1
     SCHEMA_URL_BASE: ClassVar[str] = SCHEMA_URL_BASE
     PUBLIC_TYPE: ClassVar[type] = CoaddImage

@@ -1,4 +1,4 @@
-"""Images of point sources: grids interpolated at their pixels, stamps resampled by Lanczos-3, their width."""
+"""Images of point sources: grids interpolated at their pixels, stamps resampled as images are, their width."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ import math
 import numpy as np
 from numba import njit
 
-from .grid_taps import grid_taps, interpolate_grid, lanczos
+from .grid_taps import grid_taps, interpolate_grid
 from .inner import inner_kernel
 
 __all__ = ["gaussian_stamps", "pixel_grid_stamps", "resampled_stamps", "stamp_sigmas"]
-
-WARP_LANCZOS = 3
-"""Order of the kernel that warps images; the taps of an axis are scaled to sum to 1."""
 
 MAX_WIDTH_STEPS = 100
 WIDTH_PRECISION = 1e-7
@@ -120,44 +117,49 @@ def gaussian_stamps(sigma: float, size: int, dx: np.ndarray, dy: np.ndarray) -> 
 
 
 @inner_kernel
-def _warp_taps(fraction: float, taps: np.ndarray) -> None:
-    """The six taps about a position ``fraction`` (0 to 1) past the third of them, of unit sum."""
-    total = 0.0
-    for k in range(2 * WARP_LANCZOS):
-        taps[k] = lanczos(fraction + (WARP_LANCZOS - 1) - k, WARP_LANCZOS)
-        total += taps[k]
-    for k in range(2 * WARP_LANCZOS):
-        taps[k] /= total
+def _warp_taps(table: np.ndarray, fraction: float, taps: np.ndarray) -> None:
+    """The taps about a position ``fraction`` (0 to 1) past the last one of their first half."""
+    place = fraction * (table.shape[0] - 1)
+    k = min(int(place), table.shape[0] - 2)
+    part = place - k
+    for i in range(taps.size):
+        taps[i] = table[k, i] + part * (table[k + 1, i] - table[k, i])
 
 
 @inner_kernel
-def _sample(image: np.ndarray, u: float, v: float, taps_u: np.ndarray, taps_v: np.ndarray) -> float:
+def _sample(image: np.ndarray, u: float, v: float, table: np.ndarray, taps_u: np.ndarray, taps_v: np.ndarray) -> float:
     """Value of ``image`` at column u, row v; pixels outside count as 0."""
     column, row = math.floor(u), math.floor(v)
-    first_column, first_row = column - WARP_LANCZOS + 1, row - WARP_LANCZOS + 1
+    n = table.shape[1]
+    first_column, first_row = column - n // 2 + 1, row - n // 2 + 1
     if first_column >= image.shape[1] or first_row >= image.shape[0]:
         return 0.0
-    if first_column + 2 * WARP_LANCZOS <= 0 or first_row + 2 * WARP_LANCZOS <= 0:
+    if first_column + n <= 0 or first_row + n <= 0:
         return 0.0
-    _warp_taps(u - column, taps_u)
-    _warp_taps(v - row, taps_v)
+    _warp_taps(table, u - column, taps_u)
+    _warp_taps(table, v - row, taps_v)
+    start, stop = max(0, -first_column), min(n, image.shape[1] - first_column)
     value = 0.0
-    for j in range(2 * WARP_LANCZOS):
-        if not 0 <= first_row + j < image.shape[0]:
-            continue
+    for j in range(max(0, -first_row), min(n, image.shape[0] - first_row)):
         line = 0.0
-        for i in range(2 * WARP_LANCZOS):
-            if 0 <= first_column + i < image.shape[1]:
-                line += taps_u[i] * image[first_row + j, first_column + i]
+        for i in range(start, stop):
+            line += taps_u[i] * image[first_row + j, first_column + i]
         value += taps_v[j] * line
     return value
 
 
 @njit(cache=True, nogil=True)
 def resampled_stamps(
-    source: np.ndarray, u: np.ndarray, v: np.ndarray, jacobian: np.ndarray, ox: np.ndarray, oy: np.ndarray, size: int
+    source: np.ndarray,
+    u: np.ndarray,
+    v: np.ndarray,
+    jacobian: np.ndarray,
+    ox: np.ndarray,
+    oy: np.ndarray,
+    size: int,
+    table: np.ndarray,
 ) -> np.ndarray:
-    """Stamps carried to another pixel grid by Lanczos-3 through the local affine map.
+    """Stamps carried to another pixel grid through the local affine map, with the kernel that warps images.
 
     Parameters
     ----------
@@ -171,6 +173,8 @@ def resampled_stamps(
         Position of the first pixel of the destination stamp from the point source, in destination pixels.
     size
         Size of the destination stamps.
+    table
+        The kernel, as of `skyloom.kernels.resample.kernel_table`.
 
     Returns
     -------
@@ -178,14 +182,14 @@ def resampled_stamps(
         ``[n, size, size]``, each of unit sum; NaN where a sum is not positive.
     """
     stamps = np.empty((u.size, size, size))
-    taps_u, taps_v = np.empty(2 * WARP_LANCZOS), np.empty(2 * WARP_LANCZOS)
+    taps_u, taps_v = np.empty(table.shape[1]), np.empty(table.shape[1])
     for n in range(u.size):
         for row in range(size):
             for column in range(size):
                 dx, dy = ox[n] + column, oy[n] + row
                 su = u[n] + jacobian[n, 0, 0] * dx + jacobian[n, 0, 1] * dy
                 sv = v[n] + jacobian[n, 1, 0] * dx + jacobian[n, 1, 1] * dy
-                stamps[n, row, column] = _sample(source[n], su, sv, taps_u, taps_v)
+                stamps[n, row, column] = _sample(source[n], su, sv, table, taps_u, taps_v)
         _normalise(stamps[n])
     return stamps
 

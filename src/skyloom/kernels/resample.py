@@ -1,6 +1,6 @@
 """Resampling of image, variance and mask in one pass, from a pixel mapping given on a coarse grid.
 
-The kernels are windowed sincs (Duchon 1979, J. Appl. Meteorol. 18, 1016); between its nodes the mapping is a cubic.
+The kernels are windowed sincs (Duchon 1979, J. Appl. Meteorol. 18, 1016).
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ import numpy as np
 from numba import njit
 
 from .inner import inner_kernel
+from .pixel_map import areas_of_row, nodes_of_row, positions_of_row
 
-__all__ = ["NEGLIGIBLE_WEIGHT", "kernel_table", "mapping_at", "resample"]
+__all__ = ["NEGLIGIBLE_WEIGHT", "kernel_table", "resample"]
 
 TABLE_STEPS = 1024
 """Fractional positions at which a kernel is tabulated; linear interpolation between them errs by 5e-7."""
 NEGLIGIBLE_WEIGHT = 1e-3
 """Pixels without a value may carry this share of the kernel; it is handed to the others."""
-SNAP = 2.0**20
-"""Positions are rounded to 1 / SNAP pixel, so that a shift by whole pixels returns the pixels as they are."""
 
 _HAS_BITS = np.uint8(1)
 _UNMEASURED = np.uint8(2)
+_LANES = {2: 2, 4: 4, 6: 8, 8: 8, 10: 16}
+"""Taps of a kernel: columns that are summed, the last ones with weight 0, so that a processor takes them at once."""
 
 
 def kernel_table(order: int) -> np.ndarray:
@@ -34,8 +35,8 @@ def kernel_table(order: int) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        float64 ``[1025, taps]``; a row sums to 1, and its taps lie at ``1 - taps / 2, ..., taps / 2`` from the pixel
-        left of the position.
+        float64 ``[1025, 2 order]``; a row sums to 1, and its taps lie at ``1 - order, ..., order`` from the pixel left
+        of the position.
 
     Notes
     -----
@@ -44,8 +45,7 @@ def kernel_table(order: int) -> np.ndarray:
     carries the same displacement.
     """
     fraction = np.arange(TABLE_STEPS + 1) / TABLE_STEPS
-    half = max(order, 3)
-    distance = fraction[:, None] - np.arange(1 - half, half + 1)
+    distance = fraction[:, None] - np.arange(1 - order, order + 1)
     if order == 1:
         weights = np.clip(1.0 - np.abs(distance), 0.0, None)
     else:
@@ -55,94 +55,14 @@ def kernel_table(order: int) -> np.ndarray:
     return table
 
 
-@inner_kernel
-def _cubic(t: float) -> tuple[float, float, float, float]:
-    """Lagrange's weights of four equidistant nodes at ``t`` between the middle two; largest error at t = 1/2."""
-    return (
-        -t * (t - 1.0) * (t - 2.0) / 6.0,
-        (t + 1.0) * (t - 1.0) * (t - 2.0) / 2.0,
-        -(t + 1.0) * t * (t - 2.0) / 2.0,
-        (t + 1.0) * t * (t - 1.0) / 6.0,
-    )
-
-
 @njit(cache=True, nogil=True)
-def mapping_at(nodes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """A mapping interpolated at positions in units of the grid step.
+def _window_states(image: np.ndarray, variance: np.ndarray, bits: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """What the window of ``rows`` x ``columns`` pixels that starts at a pixel holds: mask bits, unmeasured pixels.
 
-    Parameters
-    ----------
-    nodes
-        Values float64 ``[j, i]`` at steps -1, 0, 1, ... of both axes.
-    x, y
-        Positions float64 ``[n]``, from 0 to the last node but one.
-    """
-    value = np.empty(x.size)
-    for n in range(x.size):
-        i, j = int(x[n]), int(y[n])
-        across, along = _cubic(x[n] - i), _cubic(y[n] - j)
-        total = 0.0
-        for b in range(4):
-            for a in range(4):
-                total += along[b] * across[a] * nodes[j + b, i + a]
-        value[n] = total
-    return value
-
-
-@inner_kernel
-def _nodes_of_row(nodes: np.ndarray, row: int, step: int, out: np.ndarray) -> None:
-    """Interpolate a mapping along y at one destination row."""
-    j = row // step
-    w0, w1, w2, w3 = _cubic((row - j * step) / step)
-    for i in range(out.size):
-        out[i] = w0 * nodes[j, i] + w1 * nodes[j + 1, i] + w2 * nodes[j + 2, i] + w3 * nodes[j + 3, i]
-
-
-@inner_kernel
-def _positions_of_row(nodes: np.ndarray, step: int, out: np.ndarray) -> None:
-    """Interpolate a row's nodes along x at every destination pixel, rounded to 1 / SNAP."""
-    for start in range(0, out.size, step):
-        i = start // step
-        p0, p1, p2, p3 = nodes[i], nodes[i + 1], nodes[i + 2], nodes[i + 3]
-        c1 = p2 - p0 / 3.0 - p1 / 2.0 - p3 / 6.0
-        c2 = (p0 + p2) / 2.0 - p1
-        c3 = (p3 - p0) / 6.0 + (p1 - p2) / 2.0
-        for k in range(min(step, out.size - start)):
-            t = k / step
-            out[start + k] = np.floor((((c3 * t + c2) * t + c1) * t + p1) * SNAP + 0.5) / SNAP
-
-
-@inner_kernel
-def _area_at(x: np.ndarray, y: np.ndarray, j: int, i: int, step: int) -> float:
-    """Area on the source of a destination pixel at a node, from the nodes around it."""
-    xx, xy = x[j, i + 1] - x[j, i - 1], x[j + 1, i] - x[j - 1, i]
-    yx, yy = y[j, i + 1] - y[j, i - 1], y[j + 1, i] - y[j - 1, i]
-    return float(abs(xx * yy - xy * yx) / (4.0 * step * step))
-
-
-@inner_kernel
-def _areas_of_row(x: np.ndarray, y: np.ndarray, row: int, step: int, out: np.ndarray) -> None:
-    """Area on the source of every destination pixel of a row, linear between the nodes."""
-    j = row // step
-    t = (row - j * step) / step
-    right = (1.0 - t) * _area_at(x, y, j + 1, 1, step) + t * _area_at(x, y, j + 2, 1, step)
-    for start in range(0, out.size, step):
-        i = start // step + 2
-        left = right
-        right = (1.0 - t) * _area_at(x, y, j + 1, i, step) + t * _area_at(x, y, j + 2, i, step)
-        slope = (right - left) / step
-        for k in range(min(step, out.size - start)):
-            out[start + k] = left + slope * k
-
-
-@njit(cache=True, nogil=True)
-def _window_states(image: np.ndarray, variance: np.ndarray, bits: np.ndarray, taps: int) -> np.ndarray:
-    """What the window of ``taps`` x ``taps`` pixels that starts at a pixel holds: mask bits, unmeasured pixels.
-
-    uint8 ``[ny - taps + 1, nx - taps + 1]``; it lets windows without either take the short way.
+    uint8 ``[ny - rows + 1, nx - columns + 1]``; it lets windows without either take the short way.
     """
     ny, nx = image.shape
-    across = np.empty((ny, nx - taps + 1), np.uint8)
+    across = np.empty((ny, nx - columns + 1), np.uint8)
     state = np.empty(nx, np.uint8)
     for r in range(ny):
         for c in range(nx):
@@ -150,19 +70,27 @@ def _window_states(image: np.ndarray, variance: np.ndarray, bits: np.ndarray, ta
             if not (np.isfinite(image[r, c]) and np.isfinite(variance[r, c])):
                 value |= _UNMEASURED
             state[c] = value
-        for c in range(nx - taps + 1):
+        for c in range(nx - columns + 1):
             across[r, c] = state[c]
-        for k in range(1, taps):
-            for c in range(nx - taps + 1):
+        for k in range(1, columns):
+            for c in range(nx - columns + 1):
                 across[r, c] |= state[c + k]
-    windows = np.empty((ny - taps + 1, nx - taps + 1), np.uint8)
-    for r in range(ny - taps + 1):
-        for c in range(nx - taps + 1):
+    windows = np.empty((ny - rows + 1, nx - columns + 1), np.uint8)
+    for r in range(ny - rows + 1):
+        for c in range(nx - columns + 1):
             windows[r, c] = across[r, c]
-        for k in range(1, taps):
-            for c in range(nx - taps + 1):
+        for k in range(1, rows):
+            for c in range(nx - columns + 1):
                 windows[r, c] |= across[r + k, c]
     return windows
+
+
+@inner_kernel
+def _handed_on(here: int, w: float, i: int, j: int, masking: tuple[float, int, int], half: int) -> int:
+    """Mask bits that a source pixel of weight ``w`` at tap (j, i) hands on."""
+    least, reach, grown = masking
+    near = half - reach <= i < half + reach and half - reach <= j < half + reach
+    return here if near and w > least else here & grown
 
 
 @inner_kernel
@@ -173,16 +101,18 @@ def _careful_pixel(
     corner: tuple[int, int],
     wx: np.ndarray,
     wy: np.ndarray,
+    taps: int,
     rules: tuple[float, int, int],
+    masking: tuple[float, int, int],
 ) -> tuple[float, float, int]:
     """One destination pixel whose window holds unmeasured pixels or leaves the source."""
     ny, nx = image.shape
     significant, no_data, edge = rules
     total = weight = spread = measured = lost = inside = outside = unmeasured = 0.0
     found = 0
-    for j in range(wy.size):
-        for i in range(wx.size):
-            w = wy[j] * wx[i]
+    for j in range(taps):
+        for i in range(taps):
+            w = np.float64(wy[j]) * np.float64(wx[i])
             if w == 0.0:
                 continue
             row, column = corner[0] + j, corner[1] + i
@@ -191,8 +121,7 @@ def _careful_pixel(
                 outside += abs(w)
                 continue
             inside += abs(w)
-            if abs(w) > significant:
-                found |= bits[row, column]
+            found |= _handed_on(bits[row, column], abs(w), i, j, masking, taps // 2)
             if not np.isfinite(image[row, column]):
                 lost += abs(w)
                 continue
@@ -215,15 +144,16 @@ def _careful_pixel(
 @inner_kernel
 def _weights(table: np.ndarray, k: np.uint64, fraction: float, out: np.ndarray) -> None:
     """The kernel between entries ``k`` and ``k + 1`` of its table."""
+    part = np.float32(fraction)
     for i in range(out.size):
-        out[i] = table[k, i] + fraction * (table[k + np.uint64(1), i] - table[k, i])
+        out[i] = table[k, i] + part * (table[k + np.uint64(1), i] - table[k, i])
 
 
-# Unrolled by hand, with unsigned indices into flat planes, sums of 36 products in the planes' own float32 and these
-# contracted to fused multiply-adds, this takes half the time of the general loop below; contraction assumes nothing
-# about NaN.
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def _six_taps(
+# The lengths of two tuples tell the compiler how many rows and columns there are: it unrolls the rows and takes all
+# columns of one at once.  Sums of so few products are good to a part in 1e6 in the planes' own float32, in any order;
+# nothing is assumed about NaN.
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
+def _window_sums(
     image: np.ndarray,
     variance: np.ndarray,
     at: np.uint64,
@@ -231,121 +161,108 @@ def _six_taps(
     table: np.ndarray,
     across: tuple[np.uint64, float],
     along: tuple[np.uint64, float],
+    rows: tuple[int, ...],
+    columns: tuple[int, ...],
 ) -> tuple[float, float]:
-    """Weighted sums over 6 x 6 pixels of the flat planes from position ``at`` on."""
-    k, f = across
-    n = k + np.uint64(1)
-    w0 = np.float32(table[k, 0] + f * (table[n, 0] - table[k, 0]))
-    w1 = np.float32(table[k, 1] + f * (table[n, 1] - table[k, 1]))
-    w2 = np.float32(table[k, 2] + f * (table[n, 2] - table[k, 2]))
-    w3 = np.float32(table[k, 3] + f * (table[n, 3] - table[k, 3]))
-    w4 = np.float32(table[k, 4] + f * (table[n, 4] - table[k, 4]))
-    w5 = np.float32(table[k, 5] + f * (table[n, 5] - table[k, 5]))
-    v0, v1, v2, v3, v4, v5 = w0 * w0, w1 * w1, w2 * w2, w3 * w3, w4 * w4, w5 * w5
-    k, f = along
-    n = k + np.uint64(1)
+    """Weighted sums over the window of the flat planes that starts at position ``at``."""
+    kx, ky = across[0], along[0]
+    fx, fy = np.float32(across[1]), np.float32(along[1])
+    nx, ny = kx + np.uint64(1), ky + np.uint64(1)
     total = spread = np.float32(0.0)
-    p0 = at
-    for j in range(6):
-        w = np.float32(table[k, j] + f * (table[n, j] - table[k, j]))
-        p1, p2, p3 = p0 + np.uint64(1), p0 + np.uint64(2), p0 + np.uint64(3)
-        p4, p5 = p0 + np.uint64(4), p0 + np.uint64(5)
-        total += w * (
-            w0 * image[p0] + w1 * image[p1] + w2 * image[p2] + w3 * image[p3] + w4 * image[p4] + w5 * image[p5]
-        )
-        spread += (w * w) * (
-            v0 * variance[p0]
-            + v1 * variance[p1]
-            + v2 * variance[p2]
-            + v3 * variance[p3]
-            + v4 * variance[p4]
-            + v5 * variance[p5]
-        )
-        p0 += width
+    for i in range(len(columns)):
+        value = noise = np.float32(0.0)
+        place = at + np.uint64(i)
+        for j in range(len(rows)):
+            w = table[ky, j] + fy * (table[ny, j] - table[ky, j])
+            value += w * image[place]
+            noise += w * w * variance[place]
+            place += width
+        w = table[kx, i] + fx * (table[nx, i] - table[kx, i])
+        total += w * value
+        spread += w * w * noise
     return total, spread  # type: ignore[return-value]
 
 
 @inner_kernel
-def _many_taps(
-    image: np.ndarray, variance: np.ndarray, corner: tuple[int, int], wx: np.ndarray, wy: np.ndarray
-) -> tuple[float, float]:
-    """Weighted sums over a window that starts at ``corner`` (y, x)."""
-    total = spread = 0.0
-    for j in range(wy.size):
-        along = along2 = 0.0
-        for i in range(wx.size):
-            along += wx[i] * image[corner[0] + j, corner[1] + i]
-            along2 += wx[i] * wx[i] * variance[corner[0] + j, corner[1] + i]
-        total += wy[j] * along
-        spread += wy[j] * wy[j] * along2
-    return total, spread
-
-
-@inner_kernel
 def _bits_of_window(
-    bits: np.ndarray, corner: tuple[int, int], wx: np.ndarray, wy: np.ndarray, significant: float
+    bits: np.ndarray,
+    corner: tuple[int, int],
+    wx: np.ndarray,
+    wy: np.ndarray,
+    taps: int,
+    masking: tuple[float, int, int],
 ) -> int:
-    """OR of the mask bits of the pixels whose weight is significant."""
+    """The mask bits that the pixels of a window hand on."""
     found = 0
-    for j in range(wy.size):
-        for i in range(wx.size):
-            if abs(wy[j] * wx[i]) > significant:
-                found |= bits[corner[0] + j, corner[1] + i]
+    for j in range(taps):
+        for i in range(taps):
+            w = abs(np.float64(wy[j]) * np.float64(wx[i]))
+            if w > 0.0:
+                found |= _handed_on(bits[corner[0] + j, corner[1] + i], w, i, j, masking, taps // 2)
     return found
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def _resample_rows(
     source: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
-    mapping: tuple[np.ndarray, np.ndarray, int],
+    origin: tuple[int, int],
+    mapping: tuple[np.ndarray, np.ndarray, int, int, int],
     table: np.ndarray,
+    window: tuple[tuple[int, ...], tuple[int, ...]],
     rules: tuple[float, int, int],
+    masking: tuple[float, int, int],
+    conserve_flux: bool,
     out: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> None:
     """The loop over destination pixels; see `resample`."""
-    image, variance, bits, windows = source
+    image, variance, bits, states = source
     flat_image, flat_variance = image.ravel(), variance.ravel()
-    x_nodes, y_nodes, step = mapping
+    x_nodes, y_nodes, step, first_row, first_column = mapping
     out_image, out_variance, out_bits = out
     ny, nx = image.shape
     rows, columns = out_image.shape
-    significant, no_data, _ = rules
     width = np.uint64(nx)
-    taps = table.shape[1]
+    taps = len(window[0])
+    wide = len(window[1])
     far_x, far_y = float(nx + taps), float(ny + taps)
     nodes = np.empty(x_nodes.shape[1])
-    x, y, area = np.empty(columns), np.empty(columns), np.empty(columns)
-    wx, wy = np.empty(taps), np.empty(taps)
+    x, y = np.empty(first_column + columns), np.empty(first_column + columns)
+    area = np.ones(first_column + columns)
+    wx, wy = np.empty(wide, np.float32), np.empty(wide, np.float32)
     for r in range(rows):
-        _nodes_of_row(x_nodes, r, step, nodes)
-        _positions_of_row(nodes, step, x)
-        _nodes_of_row(y_nodes, r, step, nodes)
-        _positions_of_row(nodes, step, y)
-        _areas_of_row(x_nodes, y_nodes, r, step, area)
+        nodes_of_row(x_nodes, first_row + r, step, nodes)
+        positions_of_row(nodes, step, x)
+        nodes_of_row(y_nodes, first_row + r, step, nodes)
+        positions_of_row(nodes, step, y)
+        if conserve_flux:
+            areas_of_row(x_nodes, y_nodes, first_row + r, step, area)
         for c in range(columns):
-            if not (-16.0 < x[c] < far_x and -16.0 < y[c] < far_y):
-                out_image[r, c], out_variance[r, c], out_bits[r, c] = np.nan, np.inf, no_data
+            at_x, at_y = x[first_column + c] - origin[0], y[first_column + c] - origin[1]
+            if not (-16.0 < at_x < far_x and -16.0 < at_y < far_y):
+                out_image[r, c], out_variance[r, c], out_bits[r, c] = np.nan, np.inf, rules[1]
                 continue
-            left, bottom = np.floor(x[c]), np.floor(y[c])
-            fx, fy = (x[c] - left) * TABLE_STEPS, (y[c] - bottom) * TABLE_STEPS
+            left, bottom = np.floor(at_x), np.floor(at_y)
+            fx, fy = (at_x - left) * TABLE_STEPS, (at_y - bottom) * TABLE_STEPS
             kx, ky = np.uint64(fx), np.uint64(fy)
             fx, fy = fx - kx, fy - ky
             ix, iy = int(left) - taps // 2 + 1, int(bottom) - taps // 2 + 1
-            inside = ix >= 0 and iy >= 0 and ix + taps <= nx and iy + taps <= ny
-            state = windows[np.uint64(iy), np.uint64(ix)] if inside else _UNMEASURED
+            inside = ix >= 0 and iy >= 0 and ix + wide <= nx and iy + taps <= ny
+            state = states[np.uint64(iy), np.uint64(ix)] if inside else _UNMEASURED
             found = 0
-            if state == 0 and taps == 6:
-                at = np.uint64(iy) * width + np.uint64(ix)
-                value, spread = _six_taps(flat_image, flat_variance, at, width, table, (kx, fx), (ky, fy))
-            else:
+            if state:
                 _weights(table, kx, fx, wx)
                 _weights(table, ky, fy, wy)
-                if state & _UNMEASURED:
-                    value, spread, found = _careful_pixel(image, variance, bits, (iy, ix), wx, wy, rules)
-                else:
-                    value, spread = _many_taps(image, variance, (iy, ix), wx, wy)
-                    found = _bits_of_window(bits, (iy, ix), wx, wy, significant)
-            out_image[r, c], out_variance[r, c] = value * area[c], spread * area[c] * area[c]
+            if state & _UNMEASURED:
+                value, spread, found = _careful_pixel(image, variance, bits, (iy, ix), wx, wy, taps, rules, masking)
+            else:
+                start = np.uint64(iy) * width + np.uint64(ix)
+                value, spread = _window_sums(
+                    flat_image, flat_variance, start, width, table, (kx, fx), (ky, fy), window[0], window[1]
+                )
+                if state:
+                    found = _bits_of_window(bits, (iy, ix), wx, wy, taps, masking)
+            scale = area[first_column + c]
+            out_image[r, c], out_variance[r, c] = value * scale, spread * scale * scale
             out_bits[r, c] = found
 
 
@@ -358,10 +275,15 @@ def resample(
     step: int,
     shape: tuple[int, int],
     *,
+    first: tuple[int, int] = (0, 0),
+    origin: tuple[int, int] = (0, 0),
     order: int = 3,
     significant_weight: float = 0.05,
+    mask_order: int | None = None,
+    grown: int = 0,
     no_data: int = 0,
     edge: int = 0,
+    conserve_flux: bool = True,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Resample the three planes of a frame; flux is conserved by the area that each pixel covers on the source.
 
@@ -373,22 +295,33 @@ def resample(
     bits
         Mask int32 ``[y, x]``.
     x_nodes, y_nodes
-        Source position, in array pixels, float64 ``[j, i]`` at destination rows and columns ``-step, 0, step, ...``
-        up to at least one node beyond the one that ends the destination.
+        Source position, float64 ``[j, i]``, at rows and columns ``-step, 0, step, ...`` of the grid, up to at least one
+        node beyond the one that ends the destination.
     step
         Distance of the nodes in destination pixels.
     shape
         Shape ``[y, x]`` of the destination.
+    first
+        Row and column of the grid, 0 or more, at which the destination begins.
+    origin
+        Position (x, y) of the first pixel of the source's arrays.
     order
         Kernel, as for `kernel_table`.
     significant_weight
         A mask bit is taken over from source pixels of larger absolute weight; where unmeasured pixels together have
         more, the result counts as unmeasured (variance +inf) but keeps its value.
+    mask_order
+        Mask bits are taken over instead from all pixels on which a kernel of this order, ``order`` at most, would
+        have a weight.
+    grown
+        Bits that are taken over from every pixel with a weight.
     no_data
         Bits to set where pixels without a value, or beyond the source, have more than a negligible weight; the result
         has no value there (NaN, variance +inf).
     edge
         Bits to set where pixels beyond the source have more than a negligible weight but some lie inside.
+    conserve_flux
+        Whether values are multiplied by the area of the pixel on the source; else surface brightness is kept.
 
     Returns
     -------
@@ -400,16 +333,28 @@ def resample(
     ValueError
         If the nodes do not cover the destination.
     """
-    need = [-(-n // step) + 3 for n in shape]
+    need = [-(-(begin + n) // step) + 3 for begin, n in zip(first, shape, strict=True)]
     if x_nodes.shape != y_nodes.shape or x_nodes.shape[0] < need[0] or x_nodes.shape[1] < need[1]:
         raise ValueError(f"Nodes of shape {x_nodes.shape} and {y_nodes.shape} do not cover {shape} at step {step}.")
-    table = kernel_table(order)
-    taps = table.shape[1]
+    taps = 2 * order
+    wide = _LANES[taps]
+    table = np.zeros((TABLE_STEPS + 1, wide), np.float32)
+    table[:, :taps] = kernel_table(order)
     out = np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.int32)
-    windows = np.zeros((0, 0), np.uint8)
-    if min(image.shape) >= taps:
-        windows = _window_states(image, variance, bits, taps)
-    rules = float(significant_weight), int(no_data), int(edge)
-    planes = (np.ascontiguousarray(image), np.ascontiguousarray(variance), np.ascontiguousarray(bits), windows)
-    _resample_rows(planes, (x_nodes, y_nodes, step), table, rules, out)
+    planes = np.ascontiguousarray(image), np.ascontiguousarray(variance), np.ascontiguousarray(bits)
+    states = np.zeros((0, 0), np.uint8)
+    if image.shape[0] >= taps and image.shape[1] >= wide:
+        states = _window_states(*planes, taps, wide)
+    masking = (float(significant_weight), order, int(grown)) if mask_order is None else (0.0, mask_order, int(grown))
+    _resample_rows(
+        (*planes, states),
+        origin,
+        (x_nodes, y_nodes, step, *first),
+        table,
+        ((0,) * taps, (0,) * wide),
+        (float(significant_weight), int(no_data), int(edge)),
+        masking,
+        conserve_flux,
+        out,
+    )
     return out

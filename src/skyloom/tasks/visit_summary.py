@@ -57,6 +57,12 @@ _STATISTICS: dict[str, tuple[str, type, str | None, str]] = {
     ),
     "psf_star_distance_max": ("maxDistToNearestPsf", np.float64, "pix", "largest distance to a PSF star"),
     "star_ellipticity": ("starEMedian", np.float64, None, "median ellipticity of the PSF stars"),
+    "star_unnormalized_ellipticity": (
+        "starUnNormalizedEMedian",
+        np.float64,
+        "pix2",
+        "median of hypot(ixx - iyy, 2 ixy) of the PSF stars",
+    ),
     "mean_variance": ("meanVar", np.float64, "electron2", "mean variance of the sky's pixels"),
     "exposure_time": ("expTime", np.float64, "s", "exposure time"),
     "zenith_distance": ("zenithDistance", np.float64, "deg", "distance from the zenith"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,23 +10,43 @@ from lsst.images import Box, SkyProjection
 
 from skyloom.errors import AstrometryError
 from skyloom.images import pixel_to_radec, radec_to_pixel
-from skyloom.kernels.resample import mapping_at
+from skyloom.kernels.pixel_map import mapping_at
 
-__all__ = ["PixelMapping", "map_positions", "overlap_box", "pixel_mapping"]
+__all__ = ["PixelMapping", "map_positions", "overlap_box", "pixel_mapping", "sample_mapping"]
 
 
 @dataclass(frozen=True, eq=False)
 class PixelMapping:
-    """Source positions at every ``step`` pixels of a destination box, with one node more all around."""
+    """Source positions on a grid over a destination box, with one node more all around.
+
+    The nodes lie at the multiples of ``step``, so that every box is mapped by the same numbers.
+    """
 
     box: Box
     """The destination pixels covered."""
     step: int
+    """Destination pixels between nodes."""
     x_nodes: np.ndarray
     """Source x, float64 ``[j, i]``, at destination rows and columns ``start - step, start, start + step, ...``"""
     y_nodes: np.ndarray
     error: float
-    """Largest error found in the middle between nodes, source pixels."""
+    """Largest error found in the middle between nodes, source pixels; NaN where none was looked for."""
+
+    @property
+    def start(self) -> tuple[int, int]:
+        """Destination (x, y) of the second column and row of nodes: where the first cell begins."""
+        return _cell_start(self.box.x.start, self.step), _cell_start(self.box.y.start, self.step)
+
+    @property
+    def first(self) -> tuple[int, int]:
+        """Row and column of the box's first pixel, from the start of the first cell."""
+        x, y = self.start
+        return self.box.y.start - y, self.box.x.start - x
+
+
+def _cell_start(pixel: int, step: int) -> int:
+    """Start of the cell that holds a pixel, on one axis."""
+    return pixel // step * step
 
 
 def map_positions(
@@ -56,10 +76,10 @@ def pixel_mapping(
         If even a grid of two pixels does not keep the tolerance.
     """
     while True:
-        mapping = _sample(source, destination, box, step)
+        mapping = sample_mapping(source, destination, box, step)
         error = _largest_error(mapping, source, destination, source_box)
         if error < tolerance:
-            return PixelMapping(box, step, mapping.x_nodes, mapping.y_nodes, error)
+            return replace(mapping, error=error)
         if step <= 2:
             raise AstrometryError(
                 f"The WCS is not smooth: interpolated over {step} px it errs by {error:.2g} px.",
@@ -69,9 +89,11 @@ def pixel_mapping(
         step //= 2
 
 
-def _sample(source: SkyProjection[Any], destination: SkyProjection[Any], box: Box, step: int) -> PixelMapping:
-    columns = box.x.start + step * np.arange(-1, -(-box.x.size // step) + 2)
-    rows = box.y.start + step * np.arange(-1, -(-box.y.size // step) + 2)
+def sample_mapping(source: SkyProjection[Any], destination: SkyProjection[Any], box: Box, step: int) -> PixelMapping:
+    """Map a destination box to source pixels on a grid of which it is known that it is fine enough."""
+    x0, y0 = _cell_start(box.x.start, step), _cell_start(box.y.start, step)
+    columns = x0 + step * np.arange(-1, -(-(box.x.stop - x0) // step) + 2)
+    rows = y0 + step * np.arange(-1, -(-(box.y.stop - y0) // step) + 2)
     x, y = np.meshgrid(columns.astype(float), rows.astype(float))
     x_nodes, y_nodes = map_positions(source, destination, x, y)
     return PixelMapping(box, step, np.ascontiguousarray(x_nodes), np.ascontiguousarray(y_nodes), np.nan)
@@ -83,9 +105,8 @@ def _largest_error(
     """Largest distance between interpolated and exact positions, at the middles of the cells that hit the source."""
     ny, nx = (n - 3 for n in mapping.x_nodes.shape)
     x, y = (grid.ravel() + 0.5 for grid in np.meshgrid(np.arange(nx, dtype=float), np.arange(ny, dtype=float)))
-    exact_x, exact_y = map_positions(
-        source, destination, mapping.box.x.start + mapping.step * x, mapping.box.y.start + mapping.step * y
-    )
+    x0, y0 = mapping.start
+    exact_x, exact_y = map_positions(source, destination, x0 + mapping.step * x, y0 + mapping.step * y)
     inside = (
         (exact_x >= source_box.x.start - 1)
         & (exact_x <= source_box.x.stop)

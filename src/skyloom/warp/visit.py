@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from astropy.table import Table
-from lsst.images import Box, SkyProjection
+from lsst.images import Box, Image, SkyProjection
 
 from skyloom.errors import NoOverlapError
 from skyloom.images import Exposure, bitmask
 from skyloom.psf import CoaddPsf, CoaddPsfComponent
 
-from .exposure import empty_exposure, warp_exposure
+from .exposure import empty_exposure, warp_overlap
+from .inputs import input_row, inputs_table
 from .settings import WarpSettings
 
 __all__ = ["VisitWarp"]
@@ -34,21 +35,47 @@ class VisitWarp:
         Sky projection of the tract.
     settings
         How to resample.
+    companions
+        Images that are filled beside the warp, pixel by pixel from the same detectors: name to how to resample.
+    steps
+        Steps of the mappings' grids by detector, where they are known from an earlier warp of the visit; then nothing
+        is recorded of the inputs but their pixels.
     """
 
     def __init__(
-        self, visit: int, box: Box, projection: SkyProjection[Any], settings: WarpSettings | None = None
+        self,
+        visit: int,
+        box: Box,
+        projection: SkyProjection[Any],
+        settings: WarpSettings | None = None,
+        *,
+        companions: Mapping[str, WarpSettings] | None = None,
+        steps: Mapping[int, int] | None = None,
     ) -> None:
         self._visit = visit
         self._box = box
         self._projection = projection
         self._settings = settings or WarpSettings()
+        self._how = dict(companions or {})
         self._warp: Exposure | None = None
+        self._images: dict[str, np.ndarray] = {}
         self._components: list[CoaddPsfComponent] = []
-        self._rows: list[tuple[int, int, float, int]] = []
+        self._rows: list[dict[str, Any]] = []
+        self._errors: list[float] = []
+        self._record = steps is None
+        self.steps: dict[int, int] = dict(steps or {})
 
-    def add(self, detector: int, exposure: Exposure) -> int:
+    def add(self, detector: int, exposure: Exposure, companions: Mapping[str, Exposure] | None = None) -> int:
         """Warp a detector's frame and take over the pixels that are still free; how many those were.
+
+        Parameters
+        ----------
+        detector
+            Detector id.
+        exposure
+            The frame, or the part of it that falls on the patch.
+        companions
+            For each companion image of the warp, the frame of the same pixels that is to fill it.
 
         Raises
         ------
@@ -58,17 +85,24 @@ class VisitWarp:
             If the frame has no usable sky projection.
         """
         try:
-            part = warp_exposure(exposure, self._box, self._projection, self._settings)
+            step = self.steps.get(detector)
+            part = warp_overlap(exposure, self._box, self._projection, self._settings, step)
         except NoOverlapError:
             return 0
-        count = self._take(part)
-        if count:
-            self._rows.append((self._visit, detector, 1.0, count))
+        free = self._take(part)
+        count = int(free.sum())
+        self.steps[detector] = step = int(part.metadata["warp_grid_step_px"])
+        for name, other in (companions or {}).items():
+            beside = warp_overlap(other, self._box, self._projection, self._how[name], step)
+            self._fill(name, part.bbox, free, beside)
+        if count and self._record:
+            self._errors.append(float(part.metadata["warp_mapping_error_px"]))
+            self._rows.append(input_row(self._visit, detector, count, exposure, self._settings.order - 1))
             self._add_psf(detector, exposure)
         return count
 
     def finish(self) -> Exposure:
-        """The warp, with a row an input (visit, detector, weight, n_pixels), and with the PSF of the inputs.
+        """The warp, with a row an input (see `skyloom.warp.inputs`), and with the PSF of the inputs.
 
         It is cut to the smallest box outside of which every pixel is simply missing.
 
@@ -80,16 +114,27 @@ class VisitWarp:
         if self._warp is None or not self._rows:
             raise NoOverlapError(f"No detector of visit {self._visit} has a pixel in {self._box}.")
         warp = self._warp
-        warp.inputs = Table(
-            rows=self._rows,
-            names=("visit", "detector", "weight", "n_pixels"),
-            dtype=(np.int64, np.int32, np.float64, np.int64),
-        )
+        warp.inputs = inputs_table(self._rows)
+        warp.metadata["warp_kernel"] = self._settings.kernel
+        warp.metadata["warp_mapping_error_px"] = float(np.max(self._errors))
         if len(self._components) == len(self._rows):
             warp.psf = CoaddPsf(self._components, self._projection, self._box)
         return warp[_extent(warp)]
 
-    def _take(self, part: Exposure) -> int:
+    def companion(self, name: str, box: Box) -> Image:
+        """A companion image over a box, NaN where the warp is missing."""
+        image = self._images.get(name)
+        if image is None:
+            image = np.full(self._box.shape, np.nan, np.float32)
+        return Image(image[box.slice_within(self._box)], bbox=box)
+
+    def planes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Image, variance and mask bits ``[y, x]`` of the whole box as they are by now."""
+        warp = self._warp or empty_exposure(self._box, unit=None)
+        return warp.image.array, warp.variance.array, warp.bits
+
+    def _take(self, part: Exposure) -> np.ndarray:
+        """Fill free pixels; bool over the part's box of those that it filled."""
         if self._warp is None:
             self._warp = empty_exposure(
                 self._box,
@@ -99,10 +144,11 @@ class VisitWarp:
                 obs_info=part.obs_info,
                 photo_calib=part.photo_calib,
             )
-        warp = self._warp
-        if part.unit != warp.unit:
-            raise ValueError(f"Frames in {warp.unit} and {part.unit} cannot share a warp.")
-        free = np.isnan(warp.image.array) | (np.isinf(warp.variance.array) & np.isfinite(part.variance.array))
+        if part.unit != self._warp.unit:
+            raise ValueError(f"Frames in {self._warp.unit} and {part.unit} cannot share a warp.")
+        warp = self._warp[part.bbox]
+        free: np.ndarray = np.isnan(warp.image.array)
+        free |= np.isinf(warp.variance.array) & np.isfinite(part.variance.array)
         free &= np.isfinite(part.image.array)
         for mine, other in (
             (warp.image.array, part.image.array),
@@ -112,7 +158,16 @@ class VisitWarp:
             mine[free] = other[free]
         edge = np.isnan(warp.image.array) & np.isnan(part.image.array)
         warp.bits[edge] |= part.bits[edge]
-        return int(free.sum())
+        return free
+
+    def _fill(self, name: str, box: Box, free: np.ndarray, beside: Exposure) -> None:
+        """Take over a companion's pixels where the warp took over those of its detector."""
+        if name not in self._images:
+            self._images[name] = np.full(self._box.shape, np.nan, np.float32)
+        pixels = np.full(box.shape, np.nan, np.float32)
+        both = box.intersection(beside.bbox)
+        pixels[both.slice_within(box)] = beside.image.array[both.slice_within(beside.bbox)]
+        self._images[name][box.slice_within(self._box)][free] = pixels[free]
 
     def _add_psf(self, detector: int, exposure: Exposure) -> None:
         """Record the frame's PSF for the pixels that the kernel does not lose at the border."""
@@ -126,6 +181,9 @@ class VisitWarp:
                 psf=exposure.psf,
                 projection=exposure.projection,
                 bbox=exposure.bbox.padded(1 - self._settings.order),
+                valid=exposure.valid_polygon,
+                warp_order=self._settings.order,
+                aperture_corrections=exposure.aperture_corrections,
             )
         )
 
