@@ -20,7 +20,7 @@ def test_megaprime_is_drp_with_a_task_of_its_own() -> None:
 
 
 def test_shipped_pipelines_are_found_by_name() -> None:
-    assert shipped_pipelines() == ["drp", "drp_post_isr", "masters", "megaprime"]
+    assert shipped_pipelines() == ["drp", "drp_post_isr", "masters", "megaprime", "sky_correction"]
     assert find_pipeline("drp").name == "drp.yaml"
 
 
@@ -45,7 +45,7 @@ def test_labels_stand_behind_the_name() -> None:
 def test_both_pipelines_differ_by_the_removal_of_the_signature() -> None:
     raw, post_isr = set(load_pipeline("drp").task_labels), set(load_pipeline("drp_post_isr").task_labels)
     assert raw - post_isr == {"isr"}
-    assert post_isr == {"calibrate_image", "visit_summary", "make_direct_warp", "assemble_coadd"}
+    assert post_isr == {"calibrate_image", "visit_summary", "jointcal", "make_direct_warp", "assemble_coadd"}
 
 
 def test_settings_win_over_files(tmp_path: Path) -> None:

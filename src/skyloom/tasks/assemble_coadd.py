@@ -24,7 +24,7 @@ from skyloom.images import MASK_PLANES, Exposure, to_coadd
 from .failure import failing_frames
 
 if TYPE_CHECKING:
-    from skyloom.skymap import DiscreteSkyMap
+    from skyloom.skymap import SkyMap
 
 __all__ = ["AssembleCoaddConfig", "AssembleCoaddConnections", "AssembleCoaddTask"]
 
@@ -132,7 +132,7 @@ class AssembleCoaddTask(PipelineTask):
         """Read the warps strip by strip; write the coadd and the number of its inputs."""
         inputs = cast("dict[str, Any]", butlerQC.get(inputRefs))
         data_id = cast("Any", butlerQC.quantum.dataId)
-        sky_map: DiscreteSkyMap = inputs["sky_map"]
+        sky_map: SkyMap = inputs["sky_map"]
         tract = sky_map.tract(int(data_id["tract"]))
         box = tract.patch(int(data_id["patch"])).outer_bbox
         with failing_frames(self):
