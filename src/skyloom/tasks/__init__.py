@@ -7,12 +7,16 @@ from typing import Any
 
 _HOMES = {
     "AssembleCoaddTask": "assemble_coadd",
+    "BinSkyTask": "bin_sky",
     "CalibrateImageTask": "calibrate_image",
     "CfhtIsrTask": "cfht_isr",
     "IsrTask": "isr",
+    "JointcalCoaddTask": "jointcal_coadd",
     "JointcalTask": "jointcal",
     "MakeBiasTask": "make_bias",
     "MakeBrighterFatterKernelTask": "make_brighter_fatter",
+    "MakeCoaddFromFramesTask": "make_coadd_from_frames",
+    "MakeCoaddTempExpTask": "make_coadd_temp_exp",
     "MakeCrosstalkTask": "make_crosstalk",
     "MakeDarkTask": "make_dark",
     "MakeDefectsTask": "make_defects",
@@ -20,8 +24,11 @@ _HOMES = {
     "MakeFlatTask": "make_flat",
     "MakeFringeTask": "make_fringe",
     "MakeLinearizerTask": "make_linearizer",
+    "MakePsfMatchedWarpTask": "make_psf_matched_warp",
     "MakePtcTask": "make_ptc",
     "MakeSkyFlatTask": "make_sky_flat",
+    "MakeSkyFrameTask": "make_sky_frame",
+    "SkyCorrectionTask": "sky_correction",
     "VisitSummaryTask": "visit_summary",
 }
 
