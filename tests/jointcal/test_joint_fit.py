@@ -204,3 +204,18 @@ def test_tables_tell_the_box(fit: JointFit, survey: CatalogueSurvey) -> None:
     box: Box = survey.frames[0].box
     assert (row["x0"], row["y0"], row["x1"], row["y1"]) == (box.x.start, box.y.start, box.x.stop, box.y.stop)
     assert row["wcs_residual"] < 1e-4
+
+
+def test_few_references_do_not_let_the_field_bend() -> None:
+    """What three references leave open stays where the frames' own calibrations had it, to within their errors."""
+    survey = simulate_catalogues(CatalogueSurveySettings(references=0.002, flux_noise=0.01))
+    fit = fit_jointly(survey.frames, survey.references, JointSettings(), flux="r")
+    assert fit.metrics["prepared_references"] < 5
+    moved = [row["moved"] for visit in fit.measurements.visits for row in wcs_rows(fit, visit)]
+    assert max(moved) < 3.0
+    slopes = [
+        np.ptp(row["chebyshev"].reshape(8, 8)[[0, 1, 0], [0, 0, 1]][1:])
+        for visit in fit.measurements.visits
+        for row in photo_calib_rows(fit, visit)
+    ]
+    assert max(slopes) < 0.1

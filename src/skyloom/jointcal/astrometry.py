@@ -26,10 +26,8 @@ type Floats = NDArray[np.float64]
 type Integers = NDArray[np.int32]
 type Flags = NDArray[np.bool_]
 
-_OPEN_ARCSEC = 30.0
-_OPEN_CAMERA = 0.03
-"""How far the maps of visits (arcsec) and of detectors (camera coordinates between -1 and 1) may move from where they
-began: too far to matter, but it keeps what the data leave open."""
+_DETECTOR_PRIOR = 0.01
+"""How far the coefficients of detectors, in camera coordinates between -1 and 1, are expected to move."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -190,13 +188,13 @@ class AstrometricFit:
         return information, offset
 
     def _prior(self, free: FreeTerms) -> tuple[Floats, Floats]:
-        """How far the maps may be expected to move from where they began; far beyond what data can tell."""
+        """How far the maps are expected to move from where they began."""
         model, start = self.model, self._start
         moved = (
             (model.chip_coefficients - start.chip_coefficients).reshape(len(start.chip_coefficients), -1),
             (model.group_coefficients - start.group_coefficients).reshape(len(start.group_coefficients), -1),
         )
-        return prior_of(free, moved, (np.array(_OPEN_CAMERA), np.array(_OPEN_ARCSEC)))
+        return prior_of(free, moved, (np.array(_DETECTOR_PRIOR), np.array(self._settings.prior_arcsec)))
 
     def _free(self, part: Part) -> FreeTerms:
         """The free coefficients: none of the detector in the middle, none that has too few stars."""

@@ -27,8 +27,7 @@ type Flags = NDArray[np.bool_]
 
 _MAGNITUDES = 2.5 / np.log(10.0)
 _OPEN_MAG = 10.0
-"""With references, how far throughputs may move from where they began: too far to matter, but it keeps what the data
-leave open."""
+"""With references, how far detectors and mean throughputs may move: too far to matter, but it keeps what is open."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -217,7 +216,7 @@ class PhotometricFit:
         chip, group = np.full((len(model.chip), 1), settings.prior_detector_mag), np.full_like(model.group, np.nan)
         group[:, 0], group[:, 1:] = settings.prior_level_mag, settings.prior_gradient_mag
         if len(self._references):
-            chip[:], group[:] = _OPEN_MAG, _OPEN_MAG
+            chip[:], group[:, 0] = _OPEN_MAG, _OPEN_MAG
         if not model.in_magnitudes:
             chip, group = chip * start.chip[:, None] / _MAGNITUDES, group * start.group[:, :1] / _MAGNITUDES
         moved = (model.chip - start.chip)[:, None], model.group - start.group

@@ -46,6 +46,9 @@ class JointAstrometrySettings:
     """Stars that each term of a polynomial needs."""
     error_pedestal_px: float = 0.02
     """Added in quadrature to the errors of the positions."""
+    prior_arcsec: float = 3.0
+    """How far each term of a visit's polynomial is expected to be from the WCSs that the frames came with: it settles
+    what neither stars nor references tell, such as a bend that all visits share where references are few."""
     reference_error_mas: float | None = None
     """Error of the references in both coordinates; None takes that of the catalogue."""
     unknown_reference_error_mas: float | None = 100.0
@@ -55,8 +58,8 @@ class JointAstrometrySettings:
     def __post_init__(self) -> None:
         if not (0 < self.simple_order < 10 and 0 < self.chip_order < 10 and 0 < self.visit_order < 10):
             raise ValueError("The orders of the polynomials lie between 1 and 9.")
-        if self.error_pedestal_px < 0.0 or self.stars_per_term < 1.0:
-            raise ValueError("error_pedestal_px is at least 0 and stars_per_term at least 1.")
+        if self.error_pedestal_px < 0.0 or self.stars_per_term < 1.0 or self.prior_arcsec <= 0.0:
+            raise ValueError("error_pedestal_px is at least 0, stars_per_term at least 1, prior_arcsec above 0.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +81,11 @@ class JointPhotometrySettings:
     """Error of references whose error the catalogue does not tell; None leaves these out."""
     prior_detector_mag: float = 0.1
     """Without references, how far the throughputs of detectors are expected to differ from those that the frames came
-    with.  The priors settle what only references could tell, and nothing else."""
+    with.  The priors settle what neither stars nor references tell."""
     prior_level_mag: float = 0.3
-    """The same for the mean throughputs of visits."""
+    """The same for the mean throughputs of visits, also without references alone."""
     prior_gradient_mag: float = 0.02
-    """The same for each further term of a visit's polynomial."""
+    """The same for each further term of a visit's polynomial, with references, too, for these may be few."""
     fit: FitSettings = field(default_factory=FitSettings)
 
     def __post_init__(self) -> None:
