@@ -82,11 +82,13 @@ def test_chi2_is_that_of_the_noise() -> None:
 
 def test_outliers_are_found_and_little_else(fit: JointFit, survey: CatalogueSurvey) -> None:
     """Of a star that was measured twice, nobody can tell which of the two is wrong."""
+    counts = np.bincount(fit.stars.of_measurement)
     wrong = np.concatenate([one.wrong for one in survey.simulated])
+    told = fit.usable & (counts[fit.stars.of_measurement] > 2)
     for part in (fit.astrometry, fit.photometry):
         assert part is not None
         left_out = fit.usable & ~part.state.used
-        assert left_out[wrong & fit.usable].mean() > 0.92
+        assert left_out[wrong & told].mean() > 0.95
         assert left_out[~wrong].mean() < 0.02
 
 
@@ -207,19 +209,15 @@ def test_tables_tell_the_box(fit: JointFit, survey: CatalogueSurvey) -> None:
 
 
 def test_few_references_do_not_let_the_field_bend() -> None:
-    """What three references leave open stays where the frames' own calibrations had it, to within their errors.
-
-    These are up to 3 arcsec at the corners; a bend of the whole field would be of minutes.
-    """
+    """What three references leave open stays as good as the frames' own calibrations."""
     survey = simulate_catalogues(CatalogueSurveySettings(references=0.002, flux_noise=0.01))
     fit = fit_jointly(survey.frames, survey.references, JointSettings(), flux="r")
     assert fit.metrics["prepared_references"] < 5
-    moved = [row["moved"] for visit in fit.measurements.visits for row in wcs_rows(fit, visit)]
-    assert np.median(moved) < 3.0
-    assert max(moved) < 10.0
-    slopes = [
-        np.ptp(row["chebyshev"].reshape(8, 8)[[0, 1, 0], [0, 0, 1]][1:])
-        for visit in fit.measurements.visits
-        for row in photo_calib_rows(fit, visit)
+    before = [
+        1e3 * separation_arcsec(*pixel_to_radec(one.catalogue.projection, one.catalogue.x, one.catalogue.y), *truth)
+        for one in survey.simulated
+        for truth in [(survey.ra[one.star], survey.dec[one.star])]
     ]
-    assert max(slopes) < 0.1
+    distance, ratio = errors(fit, survey)
+    assert np.median(distance) < np.median(np.concatenate(before))
+    assert np.ptp(np.percentile(ratio, (1.0, 99.0))) < 0.5

@@ -15,7 +15,7 @@ from .exposure import Exposure
 from .fits_wcs import fits_header, header_of_map, wcs_residual, with_fits_form
 from .footprints import PEAK_DTYPE, Footprint, FootprintSet, SpanSet
 from .mask_planes import MASK_PLANES, MASK_SCHEMA, bitmask, bits_of
-from .photo_calib import PhotoCalib, njy_to_ab_magnitude
+from .photo_calib import PhotoCalib, ab_magnitude_to_njy, njy_to_ab_magnitude
 from .post_isr_image import PostIsrImage
 from .projection import (
     corner_polygon,
@@ -41,6 +41,7 @@ __all__ = [
     "RawExposure",
     "SpanSet",
     "WarpImage",
+    "ab_magnitude_to_njy",
     "bitmask",
     "bits_of",
     "corner_polygon",

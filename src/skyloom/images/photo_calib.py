@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lsst.images.fields import Field
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["AB_ZERO_POINT_NJY", "PhotoCalib", "PhotoCalibModel", "njy_to_ab_magnitude"]
+__all__ = ["AB_ZERO_POINT_NJY", "PhotoCalib", "PhotoCalibModel", "ab_magnitude_to_njy", "njy_to_ab_magnitude"]
 
 AB_ZERO_POINT_NJY = 31.4
 """AB magnitude of one nanojansky (Oke & Gunn 1983, ApJ 266, 713; 31.400 to 6e-5 mag)."""
@@ -185,6 +185,11 @@ def njy_to_ab_magnitude(flux_njy: ArrayLike) -> NDArray[np.float64]:
     flux = np.asarray(flux_njy, np.float64)
     positive = np.where(flux > 0.0, flux, np.nan)
     return np.asarray(AB_ZERO_POINT_NJY - 2.5 * np.log10(positive))
+
+
+def ab_magnitude_to_njy(magnitude: ArrayLike) -> NDArray[np.float64]:
+    """Fluxes in nJy of AB magnitudes."""
+    return np.asarray(10.0 ** (-0.4 * (np.asarray(magnitude, np.float64) - AB_ZERO_POINT_NJY)))
 
 
 def _same_number(first: float, second: float) -> bool:

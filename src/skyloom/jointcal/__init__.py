@@ -3,7 +3,16 @@
 from .catalogues import FrameCatalogue
 from .fit import JointFit, JointSettings, fit_jointly
 from .frame_results import photo_calib_rows, wcs_rows
-from .outputs import PHOTO_CALIB_COLUMNS, WCS_COLUMNS, is_refused, photo_calib_of, projection_of, table_of
+from .outputs import (
+    PHOTO_CALIB_COLUMNS,
+    WCS_COLUMNS,
+    is_refused,
+    photo_calib_of,
+    projection_of,
+    row_box,
+    row_projection,
+    table_of,
+)
 from .select import SelectionSettings, frame_catalogue
 from .settings import FitSettings, JointAstrometrySettings, JointPhotometrySettings
 from .tables import (
@@ -11,8 +20,6 @@ from .tables import (
     measurement_table,
     metric_table,
     star_table,
-    summary_box,
-    summary_projection,
 )
 
 __all__ = [
@@ -34,9 +41,9 @@ __all__ = [
     "photo_calib_of",
     "photo_calib_rows",
     "projection_of",
+    "row_box",
+    "row_projection",
     "star_table",
-    "summary_box",
-    "summary_projection",
     "table_of",
     "wcs_rows",
 ]

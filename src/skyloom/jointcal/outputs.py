@@ -12,7 +12,16 @@ from lsst.images.fields import ChebyshevField
 
 from skyloom.images import PhotoCalib, projection_from_header
 
-__all__ = ["PHOTO_CALIB_COLUMNS", "WCS_COLUMNS", "is_refused", "photo_calib_of", "projection_of", "table_of"]
+__all__ = [
+    "PHOTO_CALIB_COLUMNS",
+    "WCS_COLUMNS",
+    "is_refused",
+    "photo_calib_of",
+    "projection_of",
+    "row_box",
+    "row_projection",
+    "table_of",
+]
 
 type Columns = dict[str, tuple[type, str | None, str]]
 
@@ -77,6 +86,16 @@ def projection_of(table: Table, detector: int, pixel_frame: Any) -> SkyProjectio
     row = _row(table, detector)
     if row is None or row["refused"]:
         return None
+    return row_projection(row, pixel_frame)
+
+
+def row_box(row: Row) -> Box:
+    """Box of a frame from its row in a table, also in a visit summary."""
+    return Box.factory[int(row["y0"]) : int(row["y1"]), int(row["x0"]) : int(row["x1"])]
+
+
+def row_projection(row: Row, pixel_frame: Any) -> SkyProjection[Any]:
+    """WCS of a frame from its row in a table, also in a visit summary."""
     header = Header.fromstring(str(row["wcs"]), sep="\n")
     return projection_from_header(header, pixel_frame, x0=int(row["x0"]), y0=int(row["y0"]))
 
@@ -99,8 +118,7 @@ def photo_calib_of(table: Table, detector: int) -> PhotoCalib | None:
     side = int(np.sqrt(coefficients.size))
     if side == 1:
         return PhotoCalib(mean, error)
-    box = Box.factory[int(row["y0"]) : int(row["y1"]), int(row["x0"]) : int(row["x1"])]
-    return PhotoCalib(mean, error, ChebyshevField(box, coefficients.reshape(side, side)))
+    return PhotoCalib(mean, error, ChebyshevField(row_box(row), coefficients.reshape(side, side)))
 
 
 def _row(table: Table, detector: int) -> Row | None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skyloom.errors import JointFitError
-from skyloom.images.photo_calib import AB_ZERO_POINT_NJY
+from skyloom.images import ab_magnitude_to_njy, njy_to_ab_magnitude
 
 from .associate import Stars
 from .catalogues import FrameCatalogue, Measurements
@@ -90,7 +90,7 @@ class PhotometricFit:
             reference_used=np.ones(len(self._references), bool),
         )
         self.model, self._terms = _initial_model(measurements, settings)
-        self.star_values = _magnitudes(stars.flux) if self.model.in_magnitudes else stars.flux.copy()
+        self.star_values = njy_to_ab_magnitude(stars.flux) if self.model.in_magnitudes else stars.flux.copy()
         self._start = self.model
         self._error_model: PhotometricModel | None = None
         self._held_chip = nearest_to_middle(*_chip_places(measurements, self.model))
@@ -117,7 +117,7 @@ class PhotometricFit:
         """Star less reference, and the reference's error."""
         flux, error = self._references.flux, self._references.flux_err
         if self.model.in_magnitudes:
-            flux, error = _magnitudes(flux), _MAGNITUDES * error / flux
+            flux, error = njy_to_ab_magnitude(flux), _MAGNITUDES * error / flux
         return self.star_values[self.state.reference_star] - flux, error
 
     def terms(self) -> Terms:
@@ -188,7 +188,7 @@ class PhotometricFit:
             *self.model.camera.to_unit(*map(np.asarray, frame.focal_plane(x, y))), self.model.order
         )
         scale = self.model.scale(np.full(len(x), number, np.int32), terms)
-        return 10.0 ** (-0.4 * (scale - AB_ZERO_POINT_NJY)) if self.model.in_magnitudes else scale
+        return ab_magnitude_to_njy(scale) if self.model.in_magnitudes else scale
 
     def _known(self) -> tuple[Floats, Floats]:
         """What the references tell of the stars."""
@@ -233,16 +233,11 @@ def _with_errors(references: MatchedReferences, settings: JointPhotometrySetting
     return references.select(keep & settings.use_references)
 
 
-def _magnitudes(flux: Floats) -> Floats:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(AB_ZERO_POINT_NJY - 2.5 * np.log10(flux))
-
-
 def _initial_model(data: Measurements, settings: JointPhotometrySettings) -> tuple[PhotometricModel, Floats]:
     """The model that follows the frames' calibrations, and the values of its terms at the measurements."""
     frames, frame = data.frames, data.frame
     means = np.array([one.photo_calib.calibration_mean for one in frames])
-    values = _magnitudes(means) if settings.in_magnitudes else means
+    values = njy_to_ab_magnitude(means) if settings.in_magnitudes else means
     neutral = 0.0 if settings.in_magnitudes else 1.0
     places = [np.array(one.focal_plane(data.x[frame == n], data.y[frame == n])) for n, one in enumerate(frames)]
     corners = [np.array(one.focal_plane(*_corners(one))) for one in frames]

@@ -46,7 +46,7 @@ class JointAstrometrySettings:
     """Stars that each term of a polynomial needs."""
     error_pedestal_px: float = 0.02
     """Added in quadrature to the errors of the positions."""
-    prior_arcsec: float = 3.0
+    prior_arcsec: float = 1.0
     """How far each term of a visit's polynomial is expected to be from the WCSs that the frames came with: it settles
     what neither stars nor references tell, such as a bend that all visits share where references are few."""
     reference_error_mas: float | None = None

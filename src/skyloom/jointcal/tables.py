@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from astropy.io.fits import Header
-from astropy.table import Row, Table
-from lsst.images import Box, SkyProjection
+from astropy.table import Table
 
-from skyloom.images import njy_to_ab_magnitude, projection_from_header
+from skyloom.images import ab_magnitude_to_njy, njy_to_ab_magnitude
 
 from .fit import JointFit
 
-__all__ = ["history_table", "measurement_table", "metric_table", "star_table", "summary_box", "summary_projection"]
+__all__ = ["history_table", "measurement_table", "metric_table", "star_table"]
 
 
 def star_table(fit: JointFit) -> Table:
@@ -24,7 +22,7 @@ def star_table(fit: JointFit) -> Table:
     flux = stars.flux
     if fit.photometry is not None:
         values = fit.photometry.star_values
-        flux = 10.0 ** (-0.4 * (values - 31.4)) if fit.photometry.model.in_magnitudes else values
+        flux = ab_magnitude_to_njy(values) if fit.photometry.model.in_magnitudes else values
     reference = np.full(len(stars), -1)
     reference[fit.references.star] = np.arange(len(fit.references))
     columns: tuple[tuple[str, Any, str | None, str], ...] = (
@@ -123,14 +121,3 @@ def history_table(fit: JointFit) -> Table:
 def metric_table(fit: JointFit) -> Table:
     """Counts of stars and frames, and the final chi2, one a row."""
     return Table(rows=list(fit.metrics.items()), names=("name", "value"), dtype=(str, np.float64))
-
-
-def summary_box(row: Row) -> Box:
-    """Box of a frame from the row of a visit summary."""
-    return Box.factory[int(row["y0"]) : int(row["y1"]), int(row["x0"]) : int(row["x1"])]
-
-
-def summary_projection(row: Row, pixel_frame: Any) -> SkyProjection[Any]:
-    """WCS of a frame from the row of a visit summary."""
-    header = Header.fromstring(str(row["wcs"]), sep="\n")
-    return projection_from_header(header, pixel_frame, x0=int(row["x0"]), y0=int(row["y0"]))
