@@ -27,10 +27,12 @@ def test_compiling_begins_where_the_cache_is_empty(tmp_path: Path) -> None:
 
 
 def test_one_small_frame_goes_all_the_way() -> None:
+    from skyloom.kernels.deblend import deblend_footprints
+    from skyloom.kernels.joint_fit import star_steps
     from skyloom.kernels.median import _filtered
     from skyloom.kernels.psf_flux import fit_stamps
     from skyloom.kernels.stack import combine_stack
     from skyloom.warm_up import compile_kernels
 
     compile_kernels()
-    assert all(kernel.signatures for kernel in (_filtered, fit_stamps, combine_stack))
+    assert all(kernel.signatures for kernel in (_filtered, fit_stamps, combine_stack, deblend_footprints, star_steps))

@@ -48,13 +48,13 @@ def start_compiling() -> list[subprocess.Popen[bytes]]:
 
 
 def compile_kernels() -> None:
-    """Compile what masters, single frames, warps and coadds need; numba's cache on disk keeps it."""
+    """Compile what masters, single frames, joint fits, warps and coadds need; numba's cache on disk keeps it."""
     compile_stars()
     compile_frames()
 
 
 def compile_stars() -> None:
-    """Compile the masters' kernels, and those that take a frame whose PSF and WCS are known."""
+    """Compile the kernels of masters and joint fits, and those that take a frame whose PSF and WCS are known."""
     _compile_masters()
     frame = _frame_of_stars()
     footprints = detect_sources(frame)
@@ -62,6 +62,7 @@ def compile_stars() -> None:
     measure_sources(frame, footprints, light=light, sky_sources=place_sky_sources(frame, 1))
     frame.unit = u.nJy
     _compile_coadds(frame)
+    _compile_joint_fit()
 
 
 def _compile_masters() -> None:
@@ -111,7 +112,7 @@ def _frame_of_stars() -> Exposure:
     pixels = np.random.default_rng(1).normal(0.0, 10.0, (size, size))
     for row in range(30, size, 50):
         for column in range(30, size, 50):
-            for step, flux in ((0.0, 30000.0), (6.0, 10000.0)):
+            for step, flux in ((0.0, 30000.0), (8.0, 15000.0)):
                 square = (x - column - step) ** 2 + (y - row) ** 2
                 pixels += flux * np.exp(-0.5 * square / sigma**2) / (2 * np.pi * sigma**2)
     header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRVAL2": 2.0})
@@ -136,6 +137,14 @@ def _compile_coadds(frame: Exposure) -> None:
         handles.append(ExposureHandle(warp.finish(), visit))
     inputs, _ = prepare_inputs(handles, ("BAD", "NO_DATA"))
     assemble_coadd(inputs, frame.bbox, frame.projection)
+
+
+def _compile_joint_fit() -> None:
+    from skyloom.jointcal import fit_jointly
+    from skyloom.simulate.star_catalogues import CatalogueSurveySettings, simulate_catalogues
+
+    survey = simulate_catalogues(CatalogueSurveySettings(n_visits=3, grid=(2, 1), n_stars=300))
+    fit_jointly(survey.frames, survey.references, flux="r")
 
 
 def _plain_masters(raw: RawExposure) -> dict[str, MaskedImage]:
