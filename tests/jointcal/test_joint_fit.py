@@ -8,22 +8,17 @@ import numpy as np
 import pytest
 from lsst.images import Box
 
+from jointcal.joint_truth import flux_ratios, photo_calib_tables, position_errors, together, wcs_tables
 from skyloom.catalog.matching import separation_arcsec
 from skyloom.errors import JointFitError
 from skyloom.images import pixel_to_radec
 from skyloom.jointcal import (
-    PHOTO_CALIB_COLUMNS,
-    WCS_COLUMNS,
     FitSettings,
     JointAstrometrySettings,
     JointFit,
     JointPhotometrySettings,
     JointSettings,
     fit_jointly,
-    photo_calib_of,
-    photo_calib_rows,
-    projection_of,
-    table_of,
     wcs_rows,
 )
 from skyloom.simulate.star_catalogues import CatalogueSurvey, CatalogueSurveySettings, simulate_catalogues
@@ -46,20 +41,8 @@ def fit(survey: CatalogueSurvey) -> JointFit:
 
 def errors(fit: JointFit, survey: CatalogueSurvey) -> tuple[np.ndarray, np.ndarray]:
     """Distance of every star of every frame from its true place, mas, and its flux over the true one, by the tables."""
-    distance, ratio = [], []
-    visits = fit.measurements.visits
-    wcs = {visit: table_of(wcs_rows(fit, visit), WCS_COLUMNS) for visit in visits}
-    calib = {visit: table_of(photo_calib_rows(fit, visit), PHOTO_CALIB_COLUMNS) for visit in visits}
-    for one in survey.simulated:
-        frame, true, wrong = one.catalogue, one.star, one.wrong
-        projection = projection_of(wcs[frame.visit], frame.detector, frame.projection.pixel_frame)
-        scale = photo_calib_of(calib[frame.visit], frame.detector)
-        assert projection is not None
-        assert scale is not None
-        sky = pixel_to_radec(projection, frame.x, frame.y)
-        distance.append((1e3 * separation_arcsec(*sky, survey.ra[true], survey.dec[true]))[~wrong])
-        ratio.append((scale.to_njy(frame.flux, frame.x, frame.y) / survey.flux[true])[~wrong])
-    return np.concatenate(distance), np.concatenate(ratio)
+    place = together(position_errors(survey, wcs_tables(fit)))
+    return np.hypot(*place.T), together(flux_ratios(survey, photo_calib_tables(fit)))
 
 
 def test_chi2_is_that_of_the_noise() -> None:
@@ -194,11 +177,6 @@ def test_nothing_to_fit_is_named(survey: CatalogueSurvey) -> None:
     elsewhere["ra"] += 5.0
     with pytest.raises(JointFitError, match="No reference is left"):
         fit_jointly(survey.frames, elsewhere, EXACT, flux="r")
-    bare = survey.references.copy()
-    bare["ra_err"] = np.nan
-    refuse = JointSettings(astrometry=JointAstrometrySettings(unknown_reference_error_mas=None))
-    with pytest.raises(JointFitError, match="does not contain errors"):
-        fit_jointly(survey.frames, bare, refuse, flux="r")
 
 
 def test_tables_tell_the_box(fit: JointFit, survey: CatalogueSurvey) -> None:

@@ -10,13 +10,17 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from skyloom.catalog.matching import match_sky
+from skyloom.images import njy_to_ab_magnitude
 
 from .catalogues import Measurements
 
-__all__ = ["Stars", "associate", "linked_visits"]
+__all__ = ["Stars", "as_bright", "associate", "linked_visits"]
 
 type Floats = NDArray[np.float64]
 type Integers = NDArray[np.int32]
+
+_SAME_MAG = 1.0
+"""By so much a star's flux may differ from visit to visit, beside what its frame differs."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,6 +34,8 @@ class Stars:
     dec: Floats
     flux: Floats
     """Mean calibrated flux of its measurements, nJy."""
+    epoch_year: float = np.nan
+    """Julian year at which the fit has them; NaN where no frame is dated."""
 
     def __len__(self) -> int:
         return len(self.ra)
@@ -39,20 +45,40 @@ def associate(measurements: Measurements, radius_arcsec: float) -> Stars:
     """Group measurements into stars, visit after visit.
 
     A measurement belongs to the star that is nearest to it within the radius, if it is that star's nearest measurement
-    of the visit; otherwise it starts a star.  Where a star is follows from its first measurement, so that a chain of
-    neighbours cannot grow.
+    of the visit; otherwise it starts a star, and so does one much brighter or fainter, for that is a neighbour.  Where
+    a star is, and how bright, follows from its first measurement, so that a chain of neighbours cannot grow.
     """
     star = np.full(len(measurements), -1, np.int32)
     visit = measurements.visit_of_frame[measurements.frame]
-    ra, dec = np.zeros(0), np.zeros(0)
+    ra, dec, flux = np.zeros(0), np.zeros(0), np.zeros(0)
     for number in range(len(measurements.visits)):
         rows = np.flatnonzero(visit == number)
         first, second, _ = match_sky(measurements.ra[rows], measurements.dec[rows], ra, dec, radius_arcsec)
-        star[rows[first]] = second
+        paired = rows[first]
+        same = as_bright(measurements.calibrated_flux[paired], flux[second], measurements.frame[paired])
+        star[paired[same]] = second[same]
         new = rows[star[rows] < 0]
         star[new] = len(ra) + np.arange(len(new))
         ra, dec = np.append(ra, measurements.ra[new]), np.append(dec, measurements.dec[new])
+        flux = np.append(flux, measurements.calibrated_flux[new])
     return _averaged(measurements, star)
+
+
+def as_bright(flux: Floats, expected: Floats, frame: Integers) -> NDArray[np.bool_]:
+    """Whether two fluxes may be of one star, ``[n]``; neighbours by mistake taken for one are rarely equally bright.
+
+    Parameters
+    ----------
+    flux, expected
+        Pairwise; where either is not positive, nothing speaks against it.
+    frame
+        Number of the frame of ``flux``: by how much most stars of a frame differ tells nothing of a single one.
+    """
+    difference = np.nan_to_num(njy_to_ab_magnitude(flux) - njy_to_ab_magnitude(expected), nan=0.0)
+    for number in np.unique(frame):
+        mine = frame == number
+        difference[mine] -= np.median(difference[mine])
+    return np.asarray(np.abs(difference) < _SAME_MAG, bool)
 
 
 def _averaged(measurements: Measurements, star: Integers) -> Stars:
@@ -67,6 +93,7 @@ def _averaged(measurements: Measurements, star: Integers) -> Stars:
         ra=np.degrees(np.arctan2(direction[:, 1], direction[:, 0])) % 360.0,
         dec=np.degrees(np.arctan2(direction[:, 2], np.hypot(direction[:, 0], direction[:, 1]))),
         flux=np.bincount(star, measurements.calibrated_flux) / counts,
+        epoch_year=measurements.epoch_year,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from lsst.images import Box, SkyProjection
 from numpy.typing import NDArray
 
+from skyloom.errors import JointFitError
 from skyloom.images import PhotoCalib, pixel_to_radec
 
 __all__ = ["FrameCatalogue", "Measurements", "gather"]
@@ -43,6 +44,14 @@ class FrameCatalogue:
     """Instrumental fluxes, electrons."""
     flux_err: Floats
     source_id: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        columns = (self.x, self.y, self.covariance, self.flux, self.flux_err)
+        if any(len(column) != len(self.source_id) or not np.isfinite(column).all() for column in columns):
+            raise JointFitError(
+                f"The stars of {self.name} have columns of different lengths, or values that are no numbers.",
+                cure="Make the catalogue with frame_catalogue, which leaves such stars out.",
+            )
 
     @property
     def name(self) -> str:

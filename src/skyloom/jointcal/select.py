@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,9 @@ __all__ = ["SelectionSettings", "frame_catalogue"]
 
 type Floats = NDArray[np.float64]
 type Flags = NDArray[np.bool_]
+
+_LOG = logging.getLogger(__name__)
+_NEEDED = ("x", "y", "x_err", "y_err", "ixx", "iyy", "ixy", "source_id")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,17 +76,23 @@ def frame_catalogue(
     Raises
     ------
     JointFitError
-        If the table lacks the flux.
+        If the table lacks a column.
     """
     settings = settings or SelectionSettings()
-    if settings.flux not in table.colnames:
+    needed = (*_NEEDED, settings.flux, f"{settings.flux}_err")
+    lacking = [name for name in needed if name not in table.colnames]
+    if lacking:
         raise JointFitError(
-            f"The stars of visit {visit}, detector {detector} have no flux {settings.flux!r}.",
-            cure="Choose another flux in the selection of the joint fit.",
-            keyword=settings.flux,
+            f"The stars of visit {visit}, detector {detector} have no column {', '.join(lacking)}.",
+            cure="Choose another flux in the selection of the joint fit, or calibrate the frame anew.",
+            keyword=lacking[0],
         )
     covariance, usable = _covariance(table)
-    rows = np.flatnonzero(usable & _selected(table, settings))
+    selected = _selected(table, settings)
+    if (selected & ~usable).any():
+        count = int((selected & ~usable).sum())
+        _LOG.warning("visit %d, detector %d: %d stars without a position or its error", visit, detector, count)
+    rows = np.flatnonzero(usable & selected)
     return FrameCatalogue(
         visit=visit,
         detector=detector,
@@ -119,7 +129,7 @@ def _flag_of(flux: str) -> str:
 
 
 def _covariance(table: Table) -> tuple[Floats, Flags]:
-    """Covariances ``[n, 2, 2]`` of the positions, pixel squared, and which of them are usable.
+    """Covariances ``[n, 2, 2]`` of the positions, pixel squared, and where these and the positions are usable.
 
     The errors of x and y are correlated as the star is elongated.
     """
@@ -130,4 +140,5 @@ def _covariance(table: Table) -> tuple[Floats, Flags]:
         mixed = float_column(table, "ixy") * (x + y) / (float_column(table, "ixx") + float_column(table, "iyy"))
         covariance[:, 0, 1] = covariance[:, 1, 0] = mixed
         usable = np.isfinite(covariance).all(axis=(1, 2)) & (x > 0.0) & (x * y > mixed**2)
+        usable &= np.isfinite(float_column(table, "x")) & np.isfinite(float_column(table, "y"))
     return covariance, usable

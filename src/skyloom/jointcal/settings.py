@@ -51,8 +51,9 @@ class JointAstrometrySettings:
     what neither stars nor references tell, such as a bend that all visits share where references are few."""
     reference_error_mas: float | None = None
     """Error of the references in both coordinates; None takes that of the catalogue."""
-    unknown_reference_error_mas: float | None = 100.0
-    """The same for references whose error the catalogue does not tell; None refuses a catalogue without errors."""
+    unknown_reference_error_mas: float | None = None
+    """The same for references whose error the catalogue does not tell; None takes it from how they scatter about the
+    stars."""
     fit: FitSettings = field(default_factory=FitSettings)
 
     def __post_init__(self) -> None:

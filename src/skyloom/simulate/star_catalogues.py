@@ -14,7 +14,7 @@ from skyloom.catalog.htm import unit_vectors
 from skyloom.catalog.refcat import reference_table
 from skyloom.images import PhotoCalib, projection_from_header
 from skyloom.jointcal import FrameCatalogue
-from skyloom.jointcal.directions import from_plane, local_axes, project, to_degrees
+from skyloom.jointcal.directions import ARCSEC, from_plane, local_axes, project, to_degrees
 
 __all__ = ["CatalogueSurvey", "CatalogueSurveySettings", "SimulatedFrame", "simulate_catalogues"]
 
@@ -24,7 +24,6 @@ type Generator = np.random.Generator
 _MARGIN_PX = 2.0
 _PIXEL_MM = 0.01
 _EPOCH = 2016.0
-_EPOCH_STEP_YEAR = 0.1
 _TERMS = ((2, 0), (1, 1), (0, 2), (3, 0), (2, 1), (1, 2), (0, 3), (4, 0), (2, 2), (0, 5))
 """Powers of the distortions."""
 _WAVES = 12
@@ -74,6 +73,14 @@ class CatalogueSurveySettings:
     """Share of the stars that the reference catalogue has."""
     reference_err_mas: float = 20.0
     reference_flux_err: float = 0.01
+    reference_errors_told: bool = True
+    """Whether the catalogue tells the errors of its positions."""
+    moving: float = 0.0
+    """Share of the stars that move."""
+    proper_motion: float = 1.0
+    """Of these, arcseconds a year, each in a direction of its own."""
+    epoch_step_year: float = 0.1
+    """Between visits; the first one is at the epoch of the reference catalogue."""
     dither_px: float = 300.0
     """Half the range of the pointings."""
     ra: float = 30.0
@@ -103,13 +110,19 @@ class CatalogueSurvey:
     ra: Floats
     dec: Floats
     flux: Floats
-    """Of the stars; degree and nJy."""
+    """Of the stars; degree and nJy, positions at the epoch of the reference catalogue."""
+    motion: Floats
+    """To the east and to the north, arcsec a year, ``[n, 2]``."""
     references: Table
 
     @property
     def frames(self) -> list[FrameCatalogue]:
         """The catalogues."""
         return [one.catalogue for one in self.simulated]
+
+    def sky(self, star: NDArray[np.int64], epoch_year: float) -> tuple[Floats, Floats]:
+        """Right ascension and declination of some stars at a Julian year, degree."""
+        return _moved(self.ra[star], self.dec[star], self.motion[star], epoch_year)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -154,10 +167,11 @@ def simulate_catalogues(settings: CatalogueSurveySettings) -> CatalogueSurvey:
     plane = local_axes(unit_vectors(settings.ra, settings.dec))
     ra, dec = to_degrees(from_plane(rng.uniform(-half, half, (settings.n_stars, 2)), plane))
     flux = np.exp(rng.uniform(np.log(settings.min_flux), np.log(settings.max_flux), settings.n_stars))
+    motion = _motions(settings)
     camera = _Camera.draw(settings, rng)
     simulated: list[SimulatedFrame] = []
     for visit in range(1, settings.n_visits + 1):
-        exposed = _expose(settings, camera, ra, dec, rng)
+        exposed = _expose(settings, camera, *_moved(ra, dec, motion, _epoch(settings, visit)), rng)
         simulated += [_frame(settings, camera, exposed, flux, visit, chip, rng) for chip in range(len(camera.turn))]
     return CatalogueSurvey(
         settings=settings,
@@ -165,8 +179,30 @@ def simulate_catalogues(settings: CatalogueSurveySettings) -> CatalogueSurvey:
         ra=ra,
         dec=dec,
         flux=flux,
-        references=_references(settings, ra, dec, flux, rng),
+        motion=motion,
+        references=_references(settings, ra, dec, flux, motion, rng),
     )
+
+
+def _epoch(settings: CatalogueSurveySettings, visit: int) -> float:
+    return _EPOCH + settings.epoch_step_year * (visit - 1)
+
+
+def _motions(settings: CatalogueSurveySettings) -> Floats:
+    """Proper motions, arcsec a year; random numbers of their own, so that the survey stays the same otherwise."""
+    rng = np.random.default_rng((settings.seed, settings.n_stars))
+    speed = settings.proper_motion * (rng.random(settings.n_stars) < settings.moving)
+    angle = rng.uniform(0.0, 2.0 * np.pi, settings.n_stars)
+    return np.stack([speed * np.sin(angle), speed * np.cos(angle)], axis=1)
+
+
+def _moved(ra: Floats, dec: Floats, motion: Floats, epoch_year: float) -> tuple[Floats, Floats]:
+    """Positions at an epoch, along great circles."""
+    if not motion.any():
+        return ra, dec
+    axes = local_axes(unit_vectors(ra, dec))
+    tangent = np.einsum("ni,nij->nj", motion * (epoch_year - _EPOCH) / ARCSEC, axes[:, :2])
+    return to_degrees(axes[:, 2] + tangent)
 
 
 def _expose(settings: CatalogueSurveySettings, camera: _Camera, ra: Floats, dec: Floats, rng: Generator) -> _Exposed:
@@ -251,7 +287,7 @@ def _frame(
         projection=projection_from_header(header, frame),
         photo_calib=PhotoCalib.from_zero_point(settings.zero_point),
         focal_plane=focal_plane,
-        epoch_year=_EPOCH + _EPOCH_STEP_YEAR * (visit - 1),
+        epoch_year=_epoch(settings, visit),
         x=x[star] + rng.normal(0.0, 1.0, n) * error + jump,
         y=y[star] + rng.normal(0.0, 1.0, n) * error,
         covariance=error[:, None, None] ** 2 * np.eye(2),
@@ -274,18 +310,23 @@ def _header(settings: CatalogueSurveySettings, centre: tuple[float, float], left
     return header
 
 
-def _references(settings: CatalogueSurveySettings, ra: Floats, dec: Floats, flux: Floats, rng: Generator) -> Table:
+def _references(
+    settings: CatalogueSurveySettings, ra: Floats, dec: Floats, flux: Floats, motion: Floats, rng: Generator
+) -> Table:
     """Some of the stars, with errors."""
     chosen = rng.permutation(len(ra))[: int(settings.references * len(ra))]
     n, error = len(chosen), settings.reference_err_mas / 3.6e6
+    told = settings.reference_err_mas if settings.reference_errors_told else np.nan
     return reference_table(
         {
             "id": chosen,
             "ra": ra[chosen] + rng.normal(0.0, error, n) / np.cos(np.radians(dec[chosen])),
             "dec": dec[chosen] + rng.normal(0.0, error, n),
             "epoch": np.full(n, _EPOCH),
-            "ra_err": np.full(n, settings.reference_err_mas),
-            "dec_err": np.full(n, settings.reference_err_mas),
+            "pm_ra": 1e3 * motion[chosen, 0],
+            "pm_dec": 1e3 * motion[chosen, 1],
+            "ra_err": np.full(n, told),
+            "dec_err": np.full(n, told),
             "flux_r": flux[chosen] * (1.0 + rng.normal(0.0, settings.reference_flux_err, n)),
             "flux_r_err": settings.reference_flux_err * flux[chosen],
         },

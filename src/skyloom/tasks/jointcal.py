@@ -60,6 +60,16 @@ _FIELD = ("instrument", "skymap", "tract", "physical_filter")
 _VISIT = ("instrument", "visit", "skymap", "tract")
 
 
+def _table(name: str, doc: str) -> Output:
+    """A table of the whole tract."""
+    return Output(doc=doc, name=name, storageClass="ArrowAstropy", dimensions=_FIELD)
+
+
+def _table_of_visits(name: str, doc: str) -> Output:
+    """A table for each visit."""
+    return Output(doc=doc, name=name, storageClass="ArrowAstropy", dimensions=_VISIT, multiple=True)
+
+
 class JointcalConnections(PipelineTaskConnections, dimensions=_FIELD):
     """The stars of all visits on a tract, and what they tell together."""
 
@@ -104,38 +114,14 @@ class JointcalConnections(PipelineTaskConnections, dimensions=_FIELD):
         minimum=0,
         lookupFunction=find_tract_reference_shards,
     )
-    joint_wcs = Output(
-        doc="WCSs of the detectors of a visit.",
-        name="joint_wcs",
-        storageClass="ArrowAstropy",
-        dimensions=_VISIT,
-        multiple=True,
+    joint_wcs = _table_of_visits("joint_wcs", "WCSs of the detectors of a visit.")
+    joint_photo_calib = _table_of_visits("joint_photo_calib", "Flux scales of the detectors of a visit.")
+    joint_stars = _table("joint_stars", "The stars: positions and fluxes.")
+    joint_measurements = _table(
+        "joint_measurements", "Every measurement, and how far it is from its star before and after the fit."
     )
-    joint_photo_calib = Output(
-        doc="Flux scales of the detectors of a visit.",
-        name="joint_photo_calib",
-        storageClass="ArrowAstropy",
-        dimensions=_VISIT,
-        multiple=True,
-    )
-    joint_stars = Output(
-        doc="The stars: positions and fluxes.", name="joint_stars", storageClass="ArrowAstropy", dimensions=_FIELD
-    )
-    joint_measurements = Output(
-        doc="Every measurement, and how far it is from its star before and after the fit.",
-        name="joint_measurements",
-        storageClass="ArrowAstropy",
-        dimensions=_FIELD,
-    )
-    joint_history = Output(
-        doc="chi2 after every step.", name="joint_history", storageClass="ArrowAstropy", dimensions=_FIELD
-    )
-    joint_metrics = Output(
-        doc="Counts of stars and frames, and the final chi2.",
-        name="joint_metrics",
-        storageClass="ArrowAstropy",
-        dimensions=_FIELD,
-    )
+    joint_history = _table("joint_history", "chi2 after every step.")
+    joint_metrics = _table("joint_metrics", "Counts of stars and frames, and the final chi2.")
 
     def __init__(self, *, config: JointcalConfig) -> None:
         if not config.do_astrometry:

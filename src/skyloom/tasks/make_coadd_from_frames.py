@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +17,7 @@ from lsst.pipe.base import (
     QuantumContext,
     Struct,
 )
-from lsst.pipe.base.connectionTypes import Input, Output
+from lsst.pipe.base.connectionTypes import Output
 
 from skyloom.errors import AstrometryError, NoOverlapError
 from skyloom.images import to_coadd
@@ -47,35 +48,10 @@ class MakeCoaddFromFramesConnections(PipelineTaskConnections, dimensions=_COADD)
     backgrounds = _FRAMES.backgrounds
     sky_corrections = _FRAMES.sky_corrections
     flat_ratios = _FRAMES.flat_ratios
-    visit_summary = Input(
-        doc="Places and PSFs of the frames of each visit, by which they are chosen.",
-        name="visit_summary",
-        storageClass="ArrowAstropy",
-        dimensions=("instrument", "visit"),
-        multiple=True,
-        deferLoad=True,
-    )
-    joint_wcs = Input(
-        doc="WCSs of the joint fit; without them the frames keep their own.",
-        name="joint_wcs",
-        storageClass="ArrowAstropy",
-        dimensions=("instrument", "visit", "skymap", "tract"),
-        multiple=True,
-        minimum=0,
-        deferLoad=True,
-        deferGraphConstraint=True,
-    )
-    joint_photo_calib = Input(
-        doc="Flux scales of the joint fit; without them the frames keep their own.",
-        name="joint_photo_calib",
-        storageClass="ArrowAstropy",
-        dimensions=("instrument", "visit", "skymap", "tract"),
-        multiple=True,
-        minimum=0,
-        deferLoad=True,
-        deferGraphConstraint=True,
-    )
-    sky_map = Input(doc="The sky map.", name="sky_map", storageClass="SkyloomSkyMap", dimensions=("skymap",))
+    visit_summary = replace(_FRAMES.visit_summary, multiple=True, deferLoad=True)
+    joint_wcs = replace(_FRAMES.joint_wcs, deferLoad=True)
+    joint_photo_calib = replace(_FRAMES.joint_photo_calib, deferLoad=True)
+    sky_map = _FRAMES.sky_map
     coadd = Output(
         doc="Weighted mean of the warps, nJy, with the PSF and the table of its inputs.",
         name="deep_coadd",
