@@ -8,6 +8,7 @@ from .lazy import LazyGroup
 
 _COMMANDS = {
     "isr": ("report_isr", "Frames before and after the removal of the instrument's signature."),
+    "tract": ("report_tract", "The pictures of the joint calibration and the warps of a tract."),
     "visit": ("report_visit", "The pictures of the calibration of a visit."),
 }
 

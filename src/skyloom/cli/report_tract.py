@@ -1,0 +1,71 @@
+"""``skyloom report tract``: the pictures of the joint calibration and the warps of a tract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from skyloom.report.tract import FilterFigures
+
+
+@click.command()
+@click.argument("repo", type=click.Path(exists=True, file_okay=False))
+@click.argument("tract", type=int)
+@click.option("--band", "bands", multiple=True, help="Only this one; may be given again.")
+@click.option("--skymap", help="Needed where REPO has several sky maps.")
+@click.option("--instrument", help="Needed where REPO has several.")
+@click.option(
+    "-c", "--collections", help="Where the products are, with commas between several.  [default: the newest of each]"
+)
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("report"),
+    show_default=True,
+    help="Folder to write to.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
+def command(
+    repo: str,
+    tract: int,
+    bands: tuple[str, ...],
+    skymap: str | None,
+    instrument: str | None,
+    collections: str | None,
+    folder: Path,
+    quiet: bool,
+) -> None:
+    """Write a page about the joint calibration of a TRACT of REPO: residuals before and after the fit, zero points, the
+    course of the fit, frames that it refused, coverage and warps, with what is out of the usual in words.
+
+    What failed or is missing is said on the page.  The page is one file that needs nothing else.
+    """
+    from lsst.daf.butler import Butler
+
+    from skyloom.report.tract import report_tract
+
+    with Butler.from_config(repo) as butler:
+        report = report_tract(
+            butler,
+            tract,
+            folder,
+            sky_map=skymap,
+            instrument=instrument,
+            bands=bands,
+            collections=[name for name in (collections or "").split(",") if name],
+            advance=lambda one: None if quiet else click.echo(_line(one)),
+        )
+    if not quiet:
+        click.echo(report.page)
+
+
+def _line(one: FilterFigures) -> str:
+    """What is said of a filter when it is done."""
+    if one.failure:
+        return f"filter {one.physical_filter}: failed: {one.failure}"
+    return f"filter {one.physical_filter}: {one.verdict}"
