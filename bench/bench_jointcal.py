@@ -2,7 +2,7 @@
 
 Run ``python bench/bench_jointcal.py [--full]``: 189 detectors, 15 visits, about 60 stars a detector (155,000
 measurements), constrained models of order 1 for detectors, 5 for positions and 7 for fluxes of visits, and the same
-with fewer visits and stars.  The full case takes about a minute and is left out without ``--full``.  Each fit is
+with fewer visits and stars.  The full case takes half a minute and is left out without ``--full``.  Each fit is
 checked before its seconds count: stars repeat to their noise.  One thread; CPU seconds of the fit, of the tables that
 come out of it, and the largest memory of the process so far.
 """

@@ -105,6 +105,17 @@ def test_bright_stars_repeat(atmosphere: float) -> None:
     assert mmag < 6.0
 
 
+@pytest.mark.parametrize("error", [5.0, 20.0, 100.0])
+def test_good_references_are_no_outliers(error: float) -> None:
+    """Also where the stars are measured much better than the pedestal says."""
+    survey = simulate_catalogues(
+        dataclasses.replace(SMALL, position_noise_px=0.003, n_stars=600, references=1.0, reference_err_mas=error)
+    )
+    fit = fit_jointly(survey.frames, survey.references, JointSettings(photometry=None))
+    assert fit.astrometry is not None
+    assert fit.astrometry.state.reference_used.mean() > 0.97
+
+
 @pytest.mark.parametrize("error", [0.01, 20.0, 100.0])
 def test_an_error_that_the_catalogue_does_not_tell_is_found(error: float) -> None:
     """Never too small, and within a few mas of it where the frames' own WCSs are good."""

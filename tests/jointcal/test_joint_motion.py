@@ -25,9 +25,8 @@ CALM = CatalogueSurveySettings(
     epoch_step_year=1.0,
 )
 NOISE_MAS = 1e3 * CALM.position_noise_px * CALM.pixel_scale
-WIDE = JointSettings(
-    association_radius_arcsec=6.0, astrometry=JointAstrometrySettings(error_pedestal_px=0.0), photometry=None
-)
+SETTINGS = JointSettings(astrometry=JointAstrometrySettings(error_pedestal_px=0.0), photometry=None)
+WIDE = dataclasses.replace(SETTINGS, association_radius_arcsec=6.0)
 """Nothing tells that a star without a known proper motion is the same one five arcseconds further on."""
 
 
@@ -39,7 +38,7 @@ def moving() -> CatalogueSurvey:
 
 @pytest.fixture(scope="module")
 def fit(moving: CatalogueSurvey) -> JointFit:
-    return fit_jointly(moving.frames, moving.references, WIDE)
+    return fit_jointly(moving.frames, moving.references, SETTINGS)
 
 
 def test_stars_are_where_they_were_in_each_frame(moving: CatalogueSurvey, fit: JointFit) -> None:
@@ -68,7 +67,7 @@ def test_references_of_any_epoch_do(moving: CatalogueSurvey, fit: JointFit) -> N
     """The rows of the catalogue tell their epochs, and some may be of another one."""
     later = moving.references.copy()
     later[::2] = propagate(later, 2018.5)[::2]
-    again = fit_jointly(moving.frames, later, WIDE)
+    again = fit_jointly(moving.frames, later, SETTINGS)
     np.testing.assert_allclose(again.references.ra, fit.references.ra, atol=1e-9)
     assert again.metrics["astrometry_final_chi2"] == pytest.approx(fit.metrics["astrometry_final_chi2"], rel=1e-6)
 

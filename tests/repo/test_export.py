@@ -93,6 +93,19 @@ def test_astropy_gives_the_same_sky(root, tmp_path, name):
         assert 0 < residual < 1e-4
 
 
+def test_distortions_are_written_as_tpv_where_asked(root, tmp_path):
+    result = CliRunner().invoke(command, [root, "run", "pvi", "-d", WHERE, "-o", str(tmp_path), "--wcs", "tpv"])
+    assert result.exit_code == 0, result.output
+    with fits.open(tmp_path / "pvi_tiny_42_3.fits") as hdus:
+        header = hdus["SCI"].header
+        assert (header["CTYPE1"], header["CTYPE2"]) == ("RA---TPV", "DEC--TPV")
+        assert 0.0 < header["WCSRESID"] < 1e-5
+        ra, dec = WCS(header).all_pix2world([0.0, 20.0], [0.0, 30.0], 0)
+    box, projection = samples.calibrated().bbox, samples.calibrated().projection
+    at = images.radec_to_pixel(projection, ra, dec)
+    assert np.allclose(at, [[box.x.start, box.x.start + 20.0], [box.y.start, box.y.start + 30.0]], rtol=0, atol=1e-5)
+
+
 def test_pixels_weights_and_masks(root, tmp_path):
     exposure = samples.calibrated()
     with fits.open(export(root, "pvi", tmp_path)) as hdus:

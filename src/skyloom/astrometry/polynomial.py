@@ -7,19 +7,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from skyloom.images.polynomial_terms import n_terms, powers
+
 __all__ = ["design_matrix", "fit_polynomials", "n_terms", "powers", "supported_order"]
 
 type Floats = NDArray[np.float64]
-
-
-def powers(order: int) -> list[tuple[int, int]]:
-    """The exponents (p, q) of u^p v^q with p + q <= order: the constant, the linear terms, and so on."""
-    return [(degree - q, q) for degree in range(order + 1) for q in range(degree + 1)]
-
-
-def n_terms(order: int) -> int:
-    """Number of terms of a polynomial of a total degree."""
-    return (order + 1) * (order + 2) // 2
 
 
 def design_matrix(u: Floats, v: Floats, order: int) -> Floats:

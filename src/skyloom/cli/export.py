@@ -1,4 +1,4 @@
-"""``skyloom export``: frames and coadds as plain FITS, catalogues as FITS or CSV."""
+"""``skyloom export``: frames and coadds as plain FITS, catalogues as FITS or CSV, joint fits as headers for SWarp."""
 
 from __future__ import annotations
 
@@ -19,11 +19,36 @@ import click
     show_default=True,
     help="Folder to write to.",
 )
-@click.option("--format", "file_format", type=click.Choice(["fits", "csv"]), help="csv for catalogues  [default: fits]")
-def command(repo: str, collection: str, dataset_type: str, where: str, folder: str, file_format: str | None) -> None:
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["fits", "csv", "head"]),
+    help="csv for catalogues; head for headers from joint_wcs, joint_photo_calib  [default: fits]",
+)
+@click.option(
+    "--wcs",
+    type=click.Choice(["sip", "tpv"]),
+    help="How distortions are written: SWarp and SCAMP read tpv  [default: tpv for head, else sip]",
+)
+@click.option(
+    "--pixels", type=click.Choice(["electron", "nJy"]), help="head: what the images are in  [default: electron]"
+)
+@click.option("--image", metavar="TYPE", help="head: dataset type of the images that the files are named as.")
+def command(
+    repo: str,
+    collection: str,
+    dataset_type: str,
+    where: str,
+    folder: str,
+    file_format: str | None,
+    wcs: str | None,
+    pixels: str | None,
+    image: str | None,
+) -> None:
     """Write datasets of DATASET_TYPE in COLLECTION of REPO to plain files.
 
-    Images have the extensions SCI, WHT (1 / variance, 0 where a pixel is not to be used) and MASK.  Files of the same
+    Images have the extensions SCI, WHT (1 / variance, 0 where a pixel is not to be used) and MASK.  Header files are
+    of one frame each; DATASET_TYPE is joint_wcs, joint_photo_calib, or both separated by a comma.  Files of the same
     name are replaced.
     """
     from pathlib import Path
@@ -31,9 +56,20 @@ def command(repo: str, collection: str, dataset_type: str, where: str, folder: s
 
     from lsst.daf.butler import Butler
 
-    from skyloom.repo.export import Format, export_datasets, find_exportable
+    from skyloom.images import WcsForm
+    from skyloom.repo.export import Format, export_datasets, export_heads, find_exportable
+    from skyloom.repo.head_files import PixelUnit
 
+    if file_format != "head" and (pixels or image):
+        raise click.UsageError("--pixels and --image belong to --format head.")
+    names = dataset_type.split(",") if file_format == "head" else [dataset_type]
     with Butler.from_config(repo) as butler:
-        refs = find_exportable(butler, collection.split(","), dataset_type, where)
-        for path in export_datasets(butler, refs, Path(folder), cast("Format | None", file_format)):
+        refs = [ref for name in names for ref in find_exportable(butler, collection.split(","), name, where)]
+        if file_format == "head":
+            form, unit = cast("WcsForm", wcs or "tpv"), cast("PixelUnit", pixels or "electron")
+            paths = export_heads(butler, refs, Path(folder), wcs=form, pixels=unit, image=image)
+        else:
+            form = cast("WcsForm", wcs or "sip")
+            paths = export_datasets(butler, refs, Path(folder), cast("Format | None", file_format), form)
+        for path in paths:
             click.echo(path)

@@ -12,7 +12,7 @@ from .conversions import (
     to_warp,
 )
 from .exposure import Exposure
-from .fits_wcs import fits_header, header_of_map, wcs_residual, with_fits_form
+from .fits_wcs import WcsForm, fits_header, header_of_map, headers_of_maps, wcs_residual, with_fits_form
 from .footprints import PEAK_DTYPE, Footprint, FootprintSet, SpanSet
 from .mask_planes import MASK_PLANES, MASK_SCHEMA, bitmask, bits_of
 from .photo_calib import PhotoCalib, ab_magnitude_to_njy, njy_to_ab_magnitude
@@ -41,6 +41,7 @@ __all__ = [
     "RawExposure",
     "SpanSet",
     "WarpImage",
+    "WcsForm",
     "ab_magnitude_to_njy",
     "bitmask",
     "bits_of",
@@ -51,6 +52,7 @@ __all__ = [
     "from_visit_image",
     "from_warp",
     "header_of_map",
+    "headers_of_maps",
     "njy_to_ab_magnitude",
     "pixel_jacobian",
     "pixel_scale",

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from astropy.table import Table
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from skyloom.catalog.matching import match_sky
+from skyloom.catalog.columns import float_column
+from skyloom.catalog.matching import match_sky, separation_arcsec
+from skyloom.catalog.proper_motion import propagate
 from skyloom.images import njy_to_ab_magnitude
 
 from .catalogues import Measurements
 
-__all__ = ["Stars", "as_bright", "associate", "linked_visits"]
+__all__ = ["Stars", "as_bright", "associate", "linked_visits", "without_motion"]
 
 type Floats = NDArray[np.float64]
 type Integers = NDArray[np.int32]
 
 _SAME_MAG = 1.0
 """By so much a star's flux may differ from visit to visit, beside what its frame differs."""
+_MOVING_ARCSEC = 0.1
+"""References that move less during the visits stand, as far as association goes."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,6 +44,40 @@ class Stars:
 
     def __len__(self) -> int:
         return len(self.ra)
+
+
+def without_motion(measurements: Measurements, references: Table, radius_arcsec: float) -> Measurements:
+    """The measurements, those of references that move brought to the mean epoch of the frames.
+
+    Otherwise a star that moves further than the radius of the association would be several stars.
+
+    Parameters
+    ----------
+    measurements
+        All of them.
+    references
+        A reference table; without proper motions nothing is moved.
+    radius_arcsec
+        Within it a measurement is of a reference, at the epoch of its frame.
+    """
+    epochs = np.array([frame.epoch_year for frame in measurements.frames])
+    known = np.isfinite(epochs)
+    if not known.any() or not {"pm_ra", "pm_dec", "epoch"} <= set(references.colnames):
+        return measurements
+    at_mean = propagate(references, measurements.epoch_year)
+    ra, dec = measurements.ra.copy(), measurements.dec.copy()
+    for epoch in np.unique(epochs[known]):
+        moved = propagate(references, epoch)
+        distance = separation_arcsec(moved["ra"], moved["dec"], at_mean["ra"], at_mean["dec"])
+        if not (distance > _MOVING_ARCSEC).any():
+            continue
+        rows = np.flatnonzero(epochs[measurements.frame] == epoch)
+        first, second, _ = match_sky(ra[rows], dec[rows], moved["ra"], moved["dec"], radius_arcsec)
+        mine = distance[second] > _MOVING_ARCSEC
+        rows, second = rows[first[mine]], second[mine]
+        for angle, name in ((ra, "ra"), (dec, "dec")):
+            angle[rows] += (float_column(at_mean, name) - float_column(moved, name))[second]
+    return replace(measurements, ra=ra % 360.0, dec=dec)
 
 
 def associate(measurements: Measurements, radius_arcsec: float) -> Stars:

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from skyloom.catalog.htm import unit_vectors
 from skyloom.images import pixel_to_radec
+from skyloom.images.polynomial_terms import n_terms
 from skyloom.kernels.chained_polynomials import chained_map
 
 from .catalogues import FrameCatalogue, Measurements
-from .chebyshev import Rectangle, n_terms, term_values
+from .chebyshev import Rectangle, term_values
 from .directions import ARCSEC, local_axes
 from .settings import JointAstrometrySettings
 
@@ -142,14 +143,19 @@ def _camera_maps(frames: Sequence[FrameCatalogue], chips: Integers, order: int) 
 
 def _follow_wcs(model: AstrometricModel, frames: Sequence[FrameCatalogue]) -> None:
     """Fit the polynomials of the groups to the WCSs of their frames."""
+    n_chip, n_group = 2 * model.chip_coefficients.shape[2], model.group_coefficients.shape[2]
     for group in range(len(model.group_coefficients)):
-        design, wanted = [], []
-        for number in map(int, np.flatnonzero(model.group_of_frame == group)):
-            x, y = _grid(_rectangle(frames[number]))
-            mapped = model.map(np.full(len(x), number, np.int32), x, y, unknowns=True)
-            n_chip = 2 * model.chip_coefficients.shape[2]
-            design.append(mapped.by_unknowns[:, 0, n_chip : n_chip + model.group_coefficients.shape[2]])
-            along = unit_vectors(*pixel_to_radec(frames[number].projection, x, y)) @ model.planes[number].T
-            wanted.append(ARCSEC * along[:, :2] / along[:, 2:])
-        solution = np.linalg.lstsq(np.concatenate(design), np.concatenate(wanted), rcond=None)[0]
+        numbers = np.flatnonzero(model.group_of_frame == group).astype(np.int32)
+        mine = [frames[int(number)] for number in numbers]
+        grids = [_grid(_rectangle(frame)) for frame in mine]
+        sky = [pixel_to_radec(frame.projection, *grid) for frame, grid in zip(mine, grids, strict=True)]
+        x, y = np.concatenate(grids, axis=1)
+        mapped = model.map(np.repeat(numbers, len(x) // len(numbers)), x, y, unknowns=True)
+        along = unit_vectors(*np.concatenate(sky, axis=1)) @ model.planes[numbers[0]].T
+        wanted = ARCSEC * along[:, :2] / along[:, 2:]
+        design = mapped.by_unknowns[:, 0, n_chip : n_chip + n_group]
+        # The triangle of both has all that the least squares need.
+        triangle = np.linalg.qr(np.concatenate([design, wanted], axis=1), mode="r")[:n_group]
+        limit = len(x) * np.finfo(float).eps
+        solution = np.linalg.lstsq(triangle[:, :n_group], triangle[:, n_group:], rcond=limit)[0]
         model.group_coefficients[group] = solution.T

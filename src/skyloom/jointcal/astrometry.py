@@ -11,7 +11,7 @@ from skyloom.catalog.htm import unit_vectors
 from skyloom.kernels.star_residuals import star_residuals, whiten
 
 from .associate import Stars
-from .astrometric_model import initial_model
+from .astrometric_model import Mapped, initial_model
 from .catalogues import Measurements
 from .directions import ARCSEC, from_plane, local_axes, project, to_degrees
 from .problem import Fitted, Part, Terms
@@ -40,8 +40,6 @@ class _Compared:
     """What turns residuals into units of their errors, ``[m, 2, 2]``."""
     by_star: Floats
     """Derivatives by moves of the star to the east and to the north, ``[m, 2, 2]``."""
-    by_unknowns: Floats
-    """Derivatives of the measurement by the coefficients, ``[m, 2, t]``; no columns where they were not wanted."""
 
 
 class AstrometricFit:
@@ -84,52 +82,60 @@ class AstrometricFit:
         self.directions = unit_vectors(stars.ra, stars.dec)
         self._held_chip = nearest_to_middle(*self.model.chip_coefficients[:, :, 0].T)
         self._motion = _motion(measurements, stars, references)
+        self._mapped: Mapped | None = None
+        self._seen: _Compared | None = None
+        self._terms: Terms | None = None
 
     @property
     def star_positions(self) -> tuple[Floats, Floats]:
         """Right ascension and declination of the stars at the epoch of the fit, degree."""
         return to_degrees(self.directions)
 
-    def to_sky(self, number: int, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Right ascension and declination, degree, of pixel positions of a frame; arrays of any shape."""
-        x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
-        mapped = self.model.map(np.full(x.size, number, np.int32), x.ravel(), y.ravel())
-        ra, dec = to_degrees(from_plane(mapped.position, self.model.planes[number]))
-        return ra.reshape(x.shape), dec.reshape(x.shape)
+    def to_sky(self, numbers: Integers, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Right ascension and declination, degree, of pixel positions ``[b, n]`` of frames ``[b]``, a row a frame."""
+        mapped = self.model.map(np.repeat(numbers, x.shape[1]), x.ravel(), y.ravel())
+        return to_degrees(from_plane(mapped.position.reshape(*x.shape, 2), self.model.planes[numbers]))
 
     def terms(self) -> Terms:
         """Parts of chi2."""
-        seen = self._compare(np.arange(len(self._data)))
-        whiten(seen.root, seen.residual[:, :, None])
-        reference, inverse = self._reference_residuals()
-        return Terms(
-            measurement=np.sum(seen.residual**2, axis=1),
-            reference=np.einsum("ri,rij,rj->r", reference, inverse, reference),
-        )
+        if self._terms is None:
+            seen = self._compared()
+            residual = seen.residual.copy()
+            whiten(seen.root, residual[:, :, None])
+            reference, inverse = self._reference_residuals()
+            self._terms = Terms(
+                measurement=np.sum(residual**2, axis=1),
+                reference=np.einsum("ri,rij,rj->r", reference, inverse, reference),
+            )
+        return self._terms
 
     def residuals(self) -> Floats:
         """Star less measurement on the tangent planes, to the east and to the north, arcsec, ``[m, 2]``."""
-        return self._compare(np.arange(len(self._data))).residual
+        return self._compared().residual
 
     def design(self, part: Part) -> Design:
         """The linear problem for some of the unknowns."""
         free = self._free(part)
         rows = np.flatnonzero(self.state.used)
-        seen = self._compare(rows, unknowns=free.count > 0)
-        for values in (seen.residual[:, :, None], seen.by_unknowns, seen.by_star):
-            whiten(seen.root, values)
+        seen = self._compared()
+        root, residual, by_star = seen.root[rows], seen.residual[rows], seen.by_star[rows]
+        by_unknowns = self._by_unknowns(rows) if free.count else np.zeros((len(rows), 2, 0))
+        for values in (residual[:, :, None], by_unknowns, by_star):
+            whiten(root, values)
         frame = self._data.frame[rows]
-        columns = free.columns(self.model.chip_of_frame[frame], self.model.group_of_frame[frame])
+        columns = np.zeros((len(rows), 0), np.int32)
+        if free.count:
+            columns = free.columns(self.model.chip_of_frame[frame], self.model.group_of_frame[frame])
         information, offset = self._known()
         prior, prior_offset = self._prior(free)
         return Design(
-            residual=seen.residual,
-            values=seen.by_unknowns,
-            columns=columns if free.count else columns[:, :0],
+            residual=residual,
+            values=by_unknowns,
+            columns=columns,
             n_unknowns=free.count,
             n_sparse=free.n_chip if self._settings.model == "constrained" else free.count,
             star=self.state.star[rows],
-            star_block=-seen.by_star,
+            star_block=-by_star,
             information=information,
             offset=offset,
             prior=prior,
@@ -139,34 +145,44 @@ class AstrometricFit:
     def move(self, part: Part, step: Floats, star_step: Floats) -> None:
         """Take a step; the stars move to the east and to the north, arcsec."""
         free, model = self._free(part), self.model
-        self.model = replace(
-            model,
-            chip_coefficients=model.chip_coefficients
-            + free.spread(step, free.chip).reshape(model.chip_coefficients.shape),
-            group_coefficients=model.group_coefficients
-            + free.spread(step, free.group).reshape(model.group_coefficients.shape),
-        )
+        if free.count:
+            self.model = replace(
+                model,
+                chip_coefficients=model.chip_coefficients
+                + free.spread(step, free.chip).reshape(model.chip_coefficients.shape),
+                group_coefficients=model.group_coefficients
+                + free.spread(step, free.group).reshape(model.group_coefficients.shape),
+            )
+            self._mapped = None
         moved = self.directions + np.einsum("si,sij->sj", star_step / ARCSEC, local_axes(self.directions)[:, :2])
         self.directions = moved / np.linalg.norm(moved, axis=1, keepdims=True)
+        self._seen = self._terms = None
 
-    def _compare(self, rows: NDArray[np.int64], *, unknowns: bool = False) -> _Compared:
-        """Stars and measurements on the tangent planes."""
-        data, frame, m = self._data, self._data.frame[rows], len(rows)
-        mapped = self.model.map(frame, data.x[rows], data.y[rows], unknowns=unknowns)
-        axes = np.ascontiguousarray(local_axes(self.directions)[:, :2])
-        residual, root, by_star = np.empty((m, 2)), np.empty((m, 2, 2)), np.empty((m, 2, 2))
-        star_residuals(
-            (self.directions, axes, self.state.star[rows], self._motion[rows]),
-            self.model.planes[frame],
-            (mapped.position, mapped.by_pixel),
-            (data.covariance[rows], self._settings.error_pedestal_px),
-            ARCSEC,
-            residual,
-            root,
-            by_star,
-        )
-        by_unknowns = mapped.by_unknowns if unknowns else np.zeros((m, 2, 0))
-        return _Compared(residual=residual, root=root, by_star=by_star, by_unknowns=by_unknowns)
+    def _compared(self) -> _Compared:
+        """Stars and all measurements on the tangent planes; worked out anew after a move."""
+        if self._mapped is None:
+            self._mapped = self.model.map(self._data.frame, self._data.x, self._data.y)
+        if self._seen is None:
+            m = len(self._data)
+            axes = np.ascontiguousarray(local_axes(self.directions)[:, :2])
+            seen = _Compared(residual=np.empty((m, 2)), root=np.empty((m, 2, 2)), by_star=np.empty((m, 2, 2)))
+            star_residuals(
+                (self.directions, axes, self.state.star, self._motion),
+                (self.model.planes, self._data.frame),
+                (self._mapped.position, self._mapped.by_pixel),
+                (self._data.covariance, self._settings.error_pedestal_px),
+                ARCSEC,
+                seen.residual,
+                seen.root,
+                seen.by_star,
+            )
+            self._seen = seen
+        return self._seen
+
+    def _by_unknowns(self, rows: NDArray[np.int64]) -> Floats:
+        """Derivatives of some measurements by the coefficients, ``[m, 2, t]``."""
+        data = self._data
+        return self.model.map(data.frame[rows], data.x[rows], data.y[rows], unknowns=True).by_unknowns
 
     def _reference_residuals(self) -> tuple[Floats, Floats]:
         """Offsets of the references from their stars, arcsec ``[r, 2]``, and their inverse covariances."""

@@ -75,7 +75,7 @@ class Measurements:
     calibrated_flux: Floats
     """By the calibration that came with the frame, nJy."""
     ra: Floats
-    """By the WCS that came with the frame, degree."""
+    """By the WCS that came with the frame, degree; `without_motion` brings them to one epoch."""
     dec: Floats
 
     def __len__(self) -> int:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Rectangle", "n_terms", "term_values", "terms"]
+from skyloom.images.polynomial_terms import powers
+
+__all__ = ["Rectangle", "term_values"]
 
 type Floats = NDArray[np.float64]
 
@@ -44,21 +46,14 @@ class Rectangle:
         return slope_x * (x - self.x_min) - 1.0, slope_y * (y - self.y_min) - 1.0
 
 
-def n_terms(order: int) -> int:
-    """Number of terms of a polynomial of a total degree."""
-    return (order + 1) * (order + 2) // 2
-
-
-def terms(order: int) -> list[tuple[int, int]]:
-    """The degrees (i, j) in the two variables of the terms; by total degree, so that a lower order is a beginning."""
-    return [(degree - j, j) for degree in range(order + 1) for j in range(degree + 1)]
-
-
 def term_values(u: Floats, v: Floats, order: int) -> tuple[Floats, Floats, Floats]:
-    """Values of the terms at positions in [-1, 1], and their derivatives by u and by v; each ``[n, terms]``."""
+    """Values of the terms T_i(u) T_j(v) at positions in [-1, 1], and their derivatives by u and by v.
+
+    Each ``[n, terms]``, by total degree, as `skyloom.images.polynomial_terms.powers` has (i, j).
+    """
     along_u, slope_u = _chebyshev(u, order)
     along_v, slope_v = _chebyshev(v, order)
-    i, j = np.array(terms(order)).T
+    i, j = np.array(powers(order)).T
     return along_u[:, i] * along_v[:, j], slope_u[:, i] * along_v[:, j], along_u[:, i] * slope_v[:, j]
 
 

@@ -61,5 +61,5 @@ def project(vectors: Floats, axes: Floats, planes: Floats) -> tuple[Floats, Floa
 
 
 def from_plane(position: Floats, plane: Floats) -> Floats:
-    """Directions ``[m, 3]`` (of any length) of positions ``[m, 2]`` in arcsec on a plane ``[3, 3]``."""
-    return np.asarray(plane[2] + position @ plane[:2] / ARCSEC, np.float64)
+    """Directions ``[..., n, 3]`` (of any length) of positions ``[..., n, 2]`` in arcsec on planes ``[..., 3, 3]``."""
+    return np.asarray(plane[..., 2:, :] + position @ plane[..., :2, :] / ARCSEC, np.float64)

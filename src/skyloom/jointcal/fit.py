@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from skyloom.errors import JointFitError
 
-from .associate import Stars, associate, linked_visits
+from .associate import Stars, associate, linked_visits, without_motion
 from .astrometry import AstrometricFit
 from .catalogues import FrameCatalogue, Measurements, gather
 from .photometry import PhotometricFit
@@ -93,7 +93,7 @@ def fit_jointly(
         If nothing is left to fit, or a fit fails.
     """
     settings = settings or JointSettings()
-    measurements = _gather(frames)
+    measurements = without_motion(_gather(frames), references, settings.match_radius_arcsec)
     stars = associate(measurements, settings.association_radius_arcsec)
     matched = _match(stars, references, settings, flux)
     usable = _usable(stars, matched, settings.min_measurements)

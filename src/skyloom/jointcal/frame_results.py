@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 from skyloom.catalog.matching import separation_arcsec
-from skyloom.images import header_of_map, njy_to_ab_magnitude, pixel_to_radec
+from skyloom.images import headers_of_maps, pixel_to_radec
 
 from .astrometry import AstrometricFit
 from .catalogues import FrameCatalogue, Measurements
@@ -30,15 +31,12 @@ _NODES = 8
 def wcs_rows(fit: JointFit, visit: int) -> list[dict[str, Any]]:
     """A row for each detector of a visit, with the columns of `WCS_COLUMNS`."""
     assert fit.astrometry is not None
-    residual = fit.astrometry.residuals()
-    squares = 0.5 * np.sum(residual**2, axis=1)
-    rows = []
-    for number, frame in _frames(fit.measurements, visit):
-        row = _row(fit, fit.astrometry.state, number, squares)
-        if not row["refused"]:
-            row |= _wcs(fit.astrometry, number, frame)
-        rows.append({"wcs": "", "wcs_residual": np.nan, "moved": np.nan} | row)
-    return rows
+    squares = 0.5 * np.sum(fit.astrometry.residuals() ** 2, axis=1)
+    rows = _rows(fit, fit.astrometry.state, visit, squares)
+    good = [number for number, row in rows.items() if not row["refused"]]
+    found = dict(zip(good, _wcs(fit.astrometry, fit.measurements, good), strict=True))
+    empty = {"wcs": "", "wcs_residual": np.nan, "moved": np.nan}
+    return [row | found.get(number, empty) for number, row in rows.items()]
 
 
 def photo_calib_rows(fit: JointFit, visit: int) -> list[dict[str, Any]]:
@@ -47,28 +45,30 @@ def photo_calib_rows(fit: JointFit, visit: int) -> list[dict[str, Any]]:
     residual, _ = fit.photometry.residuals()
     if not fit.photometry.model.in_magnitudes:
         residual = 2.5 / np.log(10.0) * residual / fit.photometry.star_values[fit.photometry.state.star]
-    empty = {"calibration_mean": np.nan, "calibration_err": np.nan, "moved": np.nan}
-    rows = []
-    for number, frame in _frames(fit.measurements, visit):
-        row = _row(fit, fit.photometry.state, number, residual**2)
-        coefficients = np.zeros((_NODES, _NODES))
-        if not row["refused"]:
-            coefficients, values = _photo_calib(fit.photometry, number, frame)
-            row |= values
-        rows.append(empty | row | {"chebyshev": coefficients.ravel()})
-    return rows
+    rows = _rows(fit, fit.photometry.state, visit, residual**2)
+    good = [number for number, row in rows.items() if not row["refused"]]
+    found = dict(zip(good, _photo_calibs(fit.photometry, fit.measurements, good), strict=True))
+    nothing = {"calibration_mean": np.nan, "calibration_err": np.nan, "moved": np.nan}
+    empty: dict[str, Any] = nothing | {"chebyshev": np.zeros(_NODES**2)}
+    return [row | found.get(number, empty) for number, row in rows.items()]
 
 
-def _frames(measurements: Measurements, visit: int) -> list[tuple[int, FrameCatalogue]]:
-    return [(number, frame) for number, frame in enumerate(measurements.frames) if frame.visit == visit]
+def _rows(fit: JointFit, state: Fitted, visit: int, squares: Floats) -> dict[int, dict[str, Any]]:
+    """The columns that both tables have, by the number of the frame."""
+    measurements = fit.measurements
+    counted, n_frames = state.used & fit.usable & _compared(state), len(measurements.frames)
+    n_used = np.bincount(measurements.frame[counted], minlength=n_frames)
+    n_outliers = np.bincount(measurements.frame[~state.used & fit.usable], minlength=n_frames)
+    with np.errstate(invalid="ignore"):
+        scatter = np.sqrt(np.bincount(measurements.frame[counted], squares[counted], n_frames) / n_used)
+    return {
+        number: _row(frame, int(n_used[number]), int(n_outliers[number]), float(scatter[number]))
+        for number, frame in enumerate(measurements.frames)
+        if frame.visit == visit
+    }
 
 
-def _row(fit: JointFit, state: Fitted, number: int, squares: Floats) -> dict[str, Any]:
-    """The columns that both tables have."""
-    frame = fit.measurements.frames[number]
-    mine = fit.usable & (fit.measurements.frame == number)
-    used = mine & state.used & _compared(state)
-    n_used, n_outliers = int(used.sum()), int((mine & ~state.used).sum())
+def _row(frame: FrameCatalogue, n_used: int, n_outliers: int, scatter: float) -> dict[str, Any]:
     reason = ""
     if n_outliers > n_used:
         reason = f"{n_outliers} of {n_used + n_outliers} stars disagree with other frames and the references"
@@ -84,7 +84,7 @@ def _row(fit: JointFit, state: Fitted, number: int, squares: Floats) -> dict[str
         "n_outliers": n_outliers,
         "refused": bool(reason),
         "reason": reason,
-        "scatter": float(np.sqrt(squares[used].mean())) if n_used else np.nan,
+        "scatter": scatter,
     }
 
 
@@ -95,41 +95,50 @@ def _compared(state: Fitted) -> Flags:
     return np.asarray(counts[state.star] > 1, bool)
 
 
-def _wcs(fit: AstrometricFit, number: int, frame: FrameCatalogue) -> dict[str, Any]:
-    def to_sky(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        return fit.to_sky(number, x, y)
+def _wcs(fit: AstrometricFit, measurements: Measurements, numbers: list[int]) -> list[dict[str, Any]]:
+    """The WCSs of some frames."""
+    if not numbers:
+        return []
+    frames, row_numbers = [measurements.frames[number] for number in numbers], np.array(numbers, np.int32)
+    headers = headers_of_maps(lambda x, y: fit.to_sky(row_numbers, x, y), [frame.box for frame in frames])
+    places = [_nodes(frame) for frame in frames]
+    x, y = np.moveaxis(np.array(places), 1, 0)
+    before = [pixel_to_radec(frame.projection, *place) for frame, place in zip(frames, places, strict=True)]
+    moved = separation_arcsec(*fit.to_sky(row_numbers, x, y), *np.moveaxis(np.array(before), 1, 0))
+    return [
+        {"wcs": cards, "wcs_residual": residual, "moved": float(distance)}
+        for (cards, residual), distance in zip(headers, moved.mean(axis=1), strict=True)
+    ]
 
-    header, residual = header_of_map(to_sky, frame.box)
-    x, y = (axis.ravel() for axis in np.meshgrid(*_node_positions(frame)))
-    moved = separation_arcsec(*to_sky(x, y), *pixel_to_radec(frame.projection, x, y))
-    return {
-        "wcs": header.tostring(sep="\n", endcard=False, padding=False),
-        "wcs_residual": residual,
-        "moved": float(moved.mean()),
-    }
 
-
-def _node_positions(frame: FrameCatalogue) -> tuple[Floats, Floats]:
-    """Chebyshev nodes over a frame, along x and along y."""
-    nodes = chebyshev.chebpts1(_NODES)
+def _nodes(frame: FrameCatalogue) -> tuple[Floats, Floats]:
+    """Chebyshev nodes over a frame, ``[64]``, x fastest."""
+    nodes = 0.5 * (chebyshev.chebpts1(_NODES) + 1.0)
     box = frame.box
-    return box.x.start - 0.5 + 0.5 * box.x.size * (nodes + 1.0), box.y.start - 0.5 + 0.5 * box.y.size * (nodes + 1.0)
+    x, y = np.meshgrid(box.x.start - 0.5 + box.x.size * nodes, box.y.start - 0.5 + box.y.size * nodes)
+    return x.ravel(), y.ravel()
 
 
-def _photo_calib(fit: PhotometricFit, number: int, frame: FrameCatalogue) -> tuple[Floats, dict[str, float]]:
-    """Coefficients ``[y, x]`` of the relative scale, and the mean scale."""
-    x, y = np.meshgrid(*_node_positions(frame))
-    scale = fit.frame_scale(number, x.ravel(), y.ravel()).reshape(x.shape)
+def _photo_calibs(fit: PhotometricFit, measurements: Measurements, numbers: list[int]) -> list[dict[str, Any]]:
+    """The mean scales of some frames, and their Chebyshev coefficients ``[y, x]`` relative to these."""
     inverse = np.linalg.inv(chebyshev.chebvander(chebyshev.chebpts1(_NODES), _NODES - 1))
-    coefficients = inverse @ scale @ inverse.T
-    mean = float(_mean_weights() @ coefficients @ _mean_weights())
-    before = frame.photo_calib
-    values = {
-        "calibration_mean": mean,
-        "calibration_err": before.calibration_err / before.calibration_mean * mean,
-        "moved": float(njy_to_ab_magnitude(1.0 / mean) - njy_to_ab_magnitude(1.0 / before.calibration_mean)),
-    }
-    return coefficients / mean, values
+    if not numbers:
+        return []
+    weights, rows = _mean_weights(), []
+    frames = [measurements.frames[number] for number in numbers]
+    scales = fit.frame_scales(numbers, [_nodes(frame) for frame in frames])
+    for frame, scale in zip(frames, scales, strict=True):
+        coefficients = inverse @ scale.reshape(_NODES, _NODES) @ inverse.T
+        mean, before = float(weights @ coefficients @ weights), frame.photo_calib
+        rows.append(
+            {
+                "calibration_mean": mean,
+                "calibration_err": before.calibration_err / before.calibration_mean * mean,
+                "moved": -2.5 * math.log10(mean / before.calibration_mean),
+                "chebyshev": (coefficients / mean).ravel(),
+            }
+        )
+    return rows
 
 
 def _mean_weights() -> Floats:

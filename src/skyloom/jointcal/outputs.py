@@ -47,7 +47,7 @@ PHOTO_CALIB_COLUMNS: Columns = _FRAME | {
     "calibration_err": (np.float64, "nJy / electron", "its error, common to all visits, as before the fit"),
     "chebyshev": (np.ndarray, None, "coefficients [y, x] of the scale over its mean, Chebyshev polynomials of the box"),
     "scatter": (np.float64, "mag", "root mean square difference of the measurements from their stars"),
-    "moved": (np.float64, "mag", "mean magnitude less that of the scale that the fit began with"),
+    "moved": (np.float64, "mag", "zero point less that of the scale that the fit began with"),
 }
 """Name of a column: its type, unit and description."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -92,26 +93,28 @@ class PhotometricFit:
         self.model, self._terms = _initial_model(measurements, settings)
         self.star_values = njy_to_ab_magnitude(stars.flux) if self.model.in_magnitudes else stars.flux.copy()
         self._start = self.model
-        self._error_model: PhotometricModel | None = None
+        self._measured, self._noise = _measured(measurements, settings)
+        self._present_scale: Floats | None = None
+        self._present_terms: Terms | None = None
+        self._error_scale: Floats | None = None
         self._held_chip = nearest_to_middle(*_chip_places(measurements, self.model))
 
     def freeze_errors(self) -> None:
         """From now on the errors of the measurements stay as the present throughputs make them."""
-        self._error_model = self.model
+        self._error_scale, self._present_terms = self._scale(), None
 
     def residuals(self) -> tuple[Floats, Floats]:
         """Model less star, and its error, of every measurement: nJy or magnitudes."""
-        data, frame = self._data, self._data.frame
-        scale = self.model.scale(frame, self._terms)
-        noise = np.hypot(data.flux_err, data.flux * self._settings.error_pedestal)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            if self.model.in_magnitudes:
-                value = scale - 2.5 * np.log10(data.flux)
-                error = _MAGNITUDES * noise / data.flux
-            else:
-                value = scale * data.flux
-                error = (self._error_model or self.model).scale(frame, self._terms) * noise
-        return value - self.star_values[self.state.star], error
+        scale, star = self._scale(), self.star_values[self.state.star]
+        if self.model.in_magnitudes:
+            return scale + self._measured - star, self._noise
+        return scale * self._measured - star, (scale if self._error_scale is None else self._error_scale) * self._noise
+
+    def _scale(self) -> Floats:
+        """`PhotometricModel.scale` of every measurement; worked out anew after a move of the transforms."""
+        if self._present_scale is None:
+            self._present_scale = self.model.scale(self._data.frame, self._terms)
+        return self._present_scale
 
     def reference_residuals(self) -> tuple[Floats, Floats]:
         """Star less reference, and the reference's error."""
@@ -122,9 +125,13 @@ class PhotometricFit:
 
     def terms(self) -> Terms:
         """Parts of chi2."""
-        residual, error = self.residuals()
-        reference, reference_error = self.reference_residuals()
-        return Terms(measurement=(residual / error) ** 2, reference=(reference / reference_error) ** 2)
+        if self._present_terms is None:
+            residual, error = self.residuals()
+            reference, reference_error = self.reference_residuals()
+            self._present_terms = Terms(
+                measurement=(residual / error) ** 2, reference=(reference / reference_error) ** 2
+            )
+        return self._present_terms
 
     def design(self, part: Part) -> Design:
         """The linear problem for some of the unknowns."""
@@ -132,19 +139,17 @@ class PhotometricFit:
         free = self._free(part)
         rows = np.flatnonzero(state.used)
         residual, error = (values[rows] for values in self.residuals())
-        frame, terms = self._data.frame[rows], self._terms[rows]
-        chip_slope, group_slope = np.ones((len(rows), 1)), terms
-        if not model.in_magnitudes:
-            flux = self._data.flux[rows, None]
-            chip = model.chip[model.chip_of_frame[frame]][:, None]
-            group = np.einsum("mt,mt->m", model.group[model.group_of_frame[frame]], terms)[:, None]
-            chip_slope, group_slope = flux * group, flux * chip * terms
+        frame = self._data.frame[rows]
+        values, columns = np.zeros((len(rows), 1, 0)), np.zeros((len(rows), 0), np.int32)
+        if free.count:
+            values = self._slopes(rows) / -error[:, None, None]
+            columns = free.columns(model.chip_of_frame[frame], model.group_of_frame[frame])
         information, offset = self._known()
         prior, prior_offset = self._prior(free)
         return Design(
             residual=(residual / error)[:, None],
-            values=-(np.concatenate([chip_slope, group_slope], axis=1) / error[:, None])[:, None, :],
-            columns=free.columns(model.chip_of_frame[frame], model.group_of_frame[frame]),
+            values=values,
+            columns=columns,
             n_unknowns=free.count,
             n_sparse=free.n_chip if self._settings.constrained else free.count,
             star=state.star[rows],
@@ -155,15 +160,28 @@ class PhotometricFit:
             prior_offset=prior_offset,
         )
 
+    def _slopes(self, rows: NDArray[np.int64]) -> Floats:
+        """Derivatives of some measurements by the coefficients of detector and group, ``[m, 1, t]``."""
+        model, frame, terms = self.model, self._data.frame[rows], self._terms[rows]
+        chip_slope, group_slope = np.ones(len(rows)), terms
+        if not model.in_magnitudes:
+            flux = self._data.flux[rows]
+            chip_slope = flux * np.einsum("mt,mt->m", model.group[model.group_of_frame[frame]], terms)
+            group_slope = (flux * model.chip[model.chip_of_frame[frame]])[:, None] * terms
+        return np.concatenate([chip_slope[:, None], group_slope], axis=1)[:, None, :]
+
     def move(self, part: Part, step: Floats, star_step: Floats) -> None:
         """Take a step."""
         free = self._free(part)
-        self.model = replace(
-            self.model,
-            chip=self.model.chip + free.spread(step, free.chip)[:, 0],
-            group=self.model.group + free.spread(step, free.group),
-        )
+        if free.count:
+            self.model = replace(
+                self.model,
+                chip=self.model.chip + free.spread(step, free.chip)[:, 0],
+                group=self.model.group + free.spread(step, free.group),
+            )
+            self._present_scale = None
         self.star_values = self.star_values + star_step[:, 0]
+        self._present_terms = None
 
     def check(self) -> None:
         """Whether every frame's throughput is positive all over.
@@ -173,21 +191,22 @@ class PhotometricFit:
         JointFitError
             If it is not.
         """
-        for number, frame in enumerate(self._data.frames):
-            scale = self.frame_scale(number, *_corners(frame))
-            if not (np.isfinite(scale).all() and (scale > 0.0).all()):
-                raise JointFitError(
-                    f"The fitted throughput of {frame.name} falls to {scale.min():.3g} nJy per electron.",
-                    cure="Lower the order of the visits' polynomials.",
-                )
+        frames = self._data.frames
+        scales = self.frame_scales(range(len(frames)), [_corners(frame) for frame in frames])
+        for number in np.flatnonzero(~(np.isfinite(scales) & (scales > 0.0)).all(axis=1)):
+            raise JointFitError(
+                f"The fitted throughput of {frames[number].name} falls to {scales[number].min():.3g} nJy per electron.",
+                cure="Lower the order of the visits' polynomials.",
+            )
 
-    def frame_scale(self, number: int, x: Floats, y: Floats) -> Floats:
-        """NJy per electron of a frame at pixel positions, ``[n]``."""
-        frame = self._data.frames[number]
-        terms, _, _ = term_values(
-            *self.model.camera.to_unit(*map(np.asarray, frame.focal_plane(x, y))), self.model.order
-        )
-        scale = self.model.scale(np.full(len(x), number, np.int32), terms)
+    def frame_scales(self, numbers: Sequence[int], places: Sequence[tuple[Floats, Floats]]) -> Floats:
+        """NJy per electron of frames, each at as many pixel positions (x, y): ``[frames, n]``."""
+        on_plane = [
+            self._data.frames[number].focal_plane(*place) for number, place in zip(numbers, places, strict=True)
+        ]
+        x, y = np.moveaxis(np.array(on_plane, np.float64).reshape(len(on_plane), 2, -1), 1, 0)
+        terms, _, _ = term_values(*self.model.camera.to_unit(x.ravel(), y.ravel()), self.model.order)
+        scale = self.model.scale(np.repeat(np.array(numbers, np.int32), x.shape[1]), terms).reshape(x.shape)
         return ab_magnitude_to_njy(scale) if self.model.in_magnitudes else scale
 
     def _known(self) -> tuple[Floats, Floats]:
@@ -223,6 +242,15 @@ class PhotometricFit:
         return prior_of(free, moved, (chip, group))
 
 
+def _measured(data: Measurements, settings: JointPhotometrySettings) -> tuple[Floats, Floats]:
+    """What is measured and its error: magnitudes, or electrons."""
+    noise = np.hypot(data.flux_err, data.flux * settings.error_pedestal)
+    if not settings.in_magnitudes:
+        return data.flux, noise
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return -2.5 * np.log10(data.flux), _MAGNITUDES * noise / data.flux
+
+
 def _with_errors(references: MatchedReferences, settings: JointPhotometrySettings) -> MatchedReferences:
     """Those that have a flux and an error, or get one."""
     unknown = ~(np.isfinite(references.flux_err) & (references.flux_err > 0.0))
@@ -235,11 +263,13 @@ def _with_errors(references: MatchedReferences, settings: JointPhotometrySetting
 
 def _initial_model(data: Measurements, settings: JointPhotometrySettings) -> tuple[PhotometricModel, Floats]:
     """The model that follows the frames' calibrations, and the values of its terms at the measurements."""
-    frames, frame = data.frames, data.frame
+    frames = data.frames
     means = np.array([one.photo_calib.calibration_mean for one in frames])
     values = njy_to_ab_magnitude(means) if settings.in_magnitudes else means
     neutral = 0.0 if settings.in_magnitudes else 1.0
-    places = [np.array(one.focal_plane(data.x[frame == n], data.y[frame == n])) for n, one in enumerate(frames)]
+    behind = np.searchsorted(data.frame, np.arange(len(frames)), side="right")[:-1]
+    positions = zip(frames, np.split(data.x, behind), np.split(data.y, behind), strict=True)
+    places = [np.array(one.focal_plane(x, y)) for one, x, y in positions]
     corners = [np.array(one.focal_plane(*_corners(one))) for one in frames]
     camera = Rectangle.around(*np.concatenate(corners, axis=1))
     order = settings.visit_order if settings.constrained else 0

@@ -202,17 +202,16 @@ def _clean(problem: Problem, sigma: float) -> int:
 def _readmit(problem: Problem, before: tuple[Flags, Flags], sigma: float) -> int:
     """Take back terms that were left out and are below the limit now; how many those are."""
     state, terms = problem.state, problem.terms()
-    limit = _limit(state, terms, sigma)
-    again = before[0] & ~state.used & (terms.measurement < limit)
+    again = before[0] & ~state.used & (terms.measurement < _limit(terms.measurement[state.used], sigma))
+    limit = _limit(terms.reference[state.reference_used], sigma)
     reference_again = before[1] & ~state.reference_used & (terms.reference < limit)
     state.used |= again
     state.reference_used |= reference_again
     return int(again.sum() + reference_again.sum())
 
 
-def _limit(state: Fitted, terms: Terms, sigma: float) -> float:
-    """The value from which on a term is an outlier."""
-    values = np.concatenate([terms.measurement[state.used], terms.reference[state.reference_used]])
+def _limit(values: Floats, sigma: float) -> float:
+    """The value from which on one of some terms is an outlier."""
     if values.size == 0 or sigma <= 0.0:
         return np.inf
     return float(values.mean() + sigma * values.std())
@@ -221,17 +220,19 @@ def _limit(state: Fitted, terms: Terms, sigma: float) -> float:
 def _drop_outliers(problem: Problem, sigma: float) -> int:
     """Leave out the largest terms of chi2; how many those were.
 
-    Terms above mean + ``sigma`` standard deviations of all terms are outliers.  Of each star only the largest is left
-    out at a time: it pulls the star and makes good measurements of it look bad.  The last measurement of a star without
-    a reference stays: there is nothing that it could disagree with.
+    Terms above mean + ``sigma`` standard deviations of their kind are outliers: with measurements and references taken
+    together, a pedestal above the noise of the measurements would make outliers of good references.  Of each star only
+    the largest is left out at a time: it pulls the star and makes good measurements of it look bad.  The last
+    measurement of a star without a reference stays: there is nothing that it could disagree with.
     """
     if sigma <= 0.0:
         return 0
     state, terms = problem.state, problem.terms()
-    limit = _limit(state, terms, sigma)
     star = np.concatenate([state.star, state.reference_star])
     value = np.concatenate([terms.measurement, terms.reference])
     used = np.concatenate([state.used, state.reference_used])
+    limit = np.full(len(value), _limit(terms.measurement[state.used], sigma))
+    limit[len(state.star) :] = _limit(terms.reference[state.reference_used], sigma)
     candidates = np.flatnonzero(used & (value >= limit))
     candidates = candidates[np.argsort(-value[candidates], kind="stable")]
     _, largest = np.unique(star[candidates], return_index=True)

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg.blas import dsyrk
 
 from skyloom.errors import JointFitError
 from skyloom.kernels.joint_fit import add_normal_equations, star_rows, star_steps, subtract_sparse
@@ -17,8 +18,8 @@ __all__ = ["Design", "solve_step"]
 type Floats = NDArray[np.float64]
 type Integers = NDArray[np.int32]
 
-_CHUNK_BYTES = 64e6
-"""Memory for the rows of the stars that are eliminated at once."""
+_CHUNK_BYTES = 8e6
+"""Memory for the rows of the stars that are eliminated at once: they stay in the processor's cache."""
 _SINGULAR = 1e-13
 """Squared root of a unit diagonal below which an unknown is not determined by the data."""
 
@@ -91,7 +92,7 @@ def solve_step(design: Design, *, stars: bool) -> tuple[Floats, Floats]:
 
 
 def _reduced_system(design: Design, stars: bool) -> tuple[Floats, Floats]:
-    """Normal equations of the transforms alone."""
+    """Normal equations of the transforms alone; of the matrix the upper triangle."""
     n = design.n_unknowns
     matrix, vector = np.zeros((n, n)), np.zeros(n)
     add_normal_equations(design.values, design.columns, design.residual, matrix, vector)
@@ -99,28 +100,35 @@ def _reduced_system(design: Design, stars: bool) -> tuple[Floats, Floats]:
     vector += design.prior_offset
     if stars:
         _eliminate_stars(design, matrix, vector)
-    lower = np.tril_indices(n, -1)
-    matrix[lower] = matrix.T[lower]
     return matrix, vector
 
 
 def _eliminate_stars(design: Design, matrix: Floats, vector: Floats) -> None:
     """Take off the normal equations what the stars' unknowns absorb, some stars at a time."""
-    n_stars, k = design.offset.shape
+    (n_stars, k), n_sparse = design.offset.shape, design.n_sparse
+    n_dense = design.n_unknowns - n_sparse
     chunk = max(1, int(_CHUNK_BYTES / (8 * k * design.n_unknowns)))
     arrays = (design.values, design.columns, design.star_block, design.residual)
+    sparse, dense, right = np.empty((k * chunk, n_sparse)), np.empty((k * chunk, n_dense)), np.empty(k * chunk)
+    # In Fortran's order, as BLAS adds to it in place; its lower triangle is the upper one of the matrix.
+    square = np.zeros((n_dense, n_dense), order="F")
     for first in range(0, n_stars, chunk):
         last = min(first + chunk, n_stars)
-        rows, right = np.zeros((k * (last - first), design.n_unknowns)), np.zeros(k * (last - first))
-        star_rows(arrays, (design.information, design.offset), design.members, (first, last), rows, right)
-        dense = np.ascontiguousarray(rows[:, design.n_sparse :])
-        matrix[design.n_sparse :, design.n_sparse :] -= dense.T @ dense
-        subtract_sparse(rows, design.columns, design.members, (first, last), design.n_sparse, matrix)
-        vector -= rows.T @ right
+        parts = [part[: k * (last - first)] for part in (sparse, dense, right)]
+        for part in parts:
+            part.fill(0.0)
+        star_rows(arrays, (design.information, design.offset), design.members, (first, last), *parts)
+        if n_dense:
+            square = dsyrk(1.0, parts[1].T, beta=1.0, c=square, lower=1, overwrite_c=1)
+        if n_sparse:
+            subtract_sparse(*parts[:2], design.columns, design.members, (first, last), matrix)
+        vector[:n_sparse] -= parts[2] @ parts[0]
+        vector[n_sparse:] -= parts[2] @ parts[1]
+    matrix[n_sparse:, n_sparse:] -= square.T
 
 
 def _solve(matrix: Floats, vector: Floats) -> Floats:
-    """Cholesky solution, with the unknowns scaled to a unit diagonal."""
+    """Cholesky solution, with the unknowns scaled to a unit diagonal; of the matrix the upper triangle is read."""
     diagonal = np.diag(matrix).copy()
     if not (np.isfinite(diagonal).all() and (diagonal > 0.0).all()):
         raise _undetermined(int((~(diagonal > 0.0)).sum()))
@@ -128,7 +136,7 @@ def _solve(matrix: Floats, vector: Floats) -> Floats:
     matrix *= scale[:, None]
     matrix *= scale
     try:
-        factor = cho_factor(matrix, lower=True, overwrite_a=True)
+        factor = cho_factor(matrix.T, lower=True, overwrite_a=True)
     except LinAlgError as error:
         raise _undetermined(1) from error
     open_ = int((np.diag(factor[0]) ** 2 < _SINGULAR).sum())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .chebyshev import n_terms
+from skyloom.images.polynomial_terms import n_terms
 
 __all__ = ["FreeTerms", "free_groups", "nearest_to_middle", "numbered", "prior_of"]
 

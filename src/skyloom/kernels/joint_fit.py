@@ -28,26 +28,33 @@ def add_normal_equations(
         Non-zero columns of H, float64 ``[m, k, t]``.
     columns
         Their numbers, int32 ``[m, t]``; the ones that are not negative ascend; a negative one is no unknown.
+        Neighbours that have the same numbers, such as those of a frame, are added up before.
     residual
         Whitened residuals, float64 ``[m, k]``.
     matrix, vector
         Added to, ``[p, p]`` and ``[p]``.
     """
     n, k, t = values.shape
+    first = 0
     for m in range(n):
-        for a in range(t):
-            row = columns[m, a]
-            if row < 0:
-                continue
-            for c in range(k):
-                value = values[m, c, a]
-                if value == 0.0:
-                    continue
-                vector[row] += value * residual[m, c]
-                for b in range(a, t):
-                    column = columns[m, b]
-                    if column >= 0:
-                        matrix[row, column] += value * values[m, c, b]
+        if m + 1 < n and np.array_equal(columns[m], columns[m + 1]):
+            continue
+        rows = values[first : m + 1].reshape((m + 1 - first) * k, t)
+        _scatter(np.dot(rows.T, rows), np.dot(residual[first : m + 1].ravel(), rows), columns[m], matrix, vector)
+        first = m + 1
+
+
+@inner_kernel
+def _scatter(block: np.ndarray, right: np.ndarray, columns: np.ndarray, matrix: np.ndarray, vector: np.ndarray) -> None:
+    """Add the upper triangle of the equations of some unknowns to those of all."""
+    for a in range(columns.size):
+        row = columns[a]
+        if row < 0:
+            continue
+        vector[row] += right[a]
+        for b in range(a, columns.size):
+            if columns[b] >= 0:
+                matrix[row, columns[b]] += block[a, b]
 
 
 @inner_kernel
@@ -88,7 +95,8 @@ def star_rows(
     known: tuple[np.ndarray, np.ndarray],
     members: tuple[np.ndarray, np.ndarray],
     span: tuple[int, int],
-    rows: np.ndarray,
+    sparse: np.ndarray,
+    dense: np.ndarray,
     right: np.ndarray,
 ) -> None:
     """What the elimination of some stars takes off the normal equations: ``rows^T rows`` and ``rows^T right``.
@@ -103,14 +111,15 @@ def star_rows(
         First position of each star in a list of measurements, ``[s + 1]``, and that list.
     span
         First star and the one behind the last.
-    rows, right
-        Zeros, ``[k * stars, p]`` and ``[k * stars]``; filled.
+    sparse, dense, right
+        Zeros; filled with the columns of the first unknowns, those of the others, ``[k * stars, ...]`` each, and the
+        right sides ``[k * stars]``.
     """
     values, columns, blocks, residual = design
     information, offset = known
     start, listed = members
-    k = residual.shape[1]
-    matrix, vector = np.empty((k, k)), np.empty(k)
+    k, n_sparse = residual.shape[1], sparse.shape[1]
+    matrix, vector, turned = np.empty((k, k)), np.empty(k), np.empty((k, k))
     for star in range(span[0], span[1]):
         mine = listed[start[star] : start[star + 1]]
         matrix[:] = information[star]
@@ -120,51 +129,57 @@ def star_rows(
             continue
         first = k * (star - span[0])
         for m in mine:
-            for a in range(columns.shape[1]):
-                column = columns[m, a]
-                if column < 0:
-                    continue
+            # The inverse root of the star's matrix times S^T, so that rows need no division afterwards.
+            for c in range(k):
                 for i in range(k):
+                    total = blocks[m, c, i]
+                    for j in range(i):
+                        total -= matrix[i, j] * turned[j, c]
+                    turned[i, c] = total / matrix[i, i]
+            for i in range(k):
+                for a in range(columns.shape[1]):
+                    column = columns[m, a]
+                    if column < 0:
+                        continue
                     total = 0.0
                     for c in range(k):
-                        total += blocks[m, c, i] * values[m, c, a]
-                    rows[first + i, column] += total
+                        total += turned[i, c] * values[m, c, a]
+                    if column < n_sparse:
+                        sparse[first + i, column] += total
+                    else:
+                        dense[first + i, column - n_sparse] += total
         for i in range(k):
             for j in range(i):
                 vector[i] -= matrix[i, j] * vector[j]
-                rows[first + i] -= matrix[i, j] * rows[first + j]
             vector[i] /= matrix[i, i]
-            rows[first + i] /= matrix[i, i]
             right[first + i] = vector[i]
 
 
 @njit(cache=True, nogil=True)
 def subtract_sparse(
-    rows: np.ndarray,
+    sparse: np.ndarray,
+    dense: np.ndarray,
     columns: np.ndarray,
     members: tuple[np.ndarray, np.ndarray],
     span: tuple[int, int],
-    n_sparse: int,
     matrix: np.ndarray,
 ) -> None:
-    """Subtract the first ``n_sparse`` rows of the upper triangle of ``rows^T rows``, star by star.
+    """Subtract the first rows of the upper triangle of ``rows^T rows``, those of ``sparse``, star by star.
 
     Of these unknowns each star touches few, so that most of the products are zeros that need not be formed.
 
     Parameters
     ----------
-    rows
-        Of the stars from ``span[0]`` to the one before ``span[1]``, ``[k * stars, p]``; see `star_rows`.
+    sparse, dense
+        Rows of the stars from ``span[0]`` to the one before ``span[1]``; see `star_rows`.
     columns, members, span
         As in `star_rows`.
-    n_sparse
-        Number of the first unknowns.
     matrix
         Changed, ``[p, p]``.
     """
     start, listed = members
-    n = rows.shape[1]
-    k = rows.shape[0] // (span[1] - span[0])
+    n_sparse = sparse.shape[1]
+    k = sparse.shape[0] // (span[1] - span[0])
     touched = np.zeros(n_sparse, np.bool_)
     found = np.empty(n_sparse, np.int64)
     for star in range(span[0], span[1]):
@@ -175,16 +190,17 @@ def subtract_sparse(
                     touched[column] = True
                     found[count] = column
                     count += 1
-        for c in range(k):
-            row = rows[k * (star - span[0]) + c]
+        for c in range(k * (star - span[0]), k * (star + 1 - span[0])):
+            row, others = sparse[c], dense[c]
             for i in range(count):
                 value = row[found[i]]
                 target = matrix[found[i]]
                 for j in range(count):
                     if found[j] >= found[i]:
                         target[found[j]] -= value * row[found[j]]
-                for j in range(n_sparse, n):
-                    target[j] -= value * row[j]
+                rest = target[n_sparse:]
+                for j in range(others.size):
+                    rest[j] -= value * others[j]
         for i in range(count):
             touched[found[i]] = False
 

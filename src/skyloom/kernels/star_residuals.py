@@ -11,7 +11,7 @@ __all__ = ["star_residuals", "whiten"]
 @njit(cache=True, nogil=True)
 def star_residuals(
     stars: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
-    planes: np.ndarray,
+    planes: tuple[np.ndarray, np.ndarray],
     mapped: tuple[np.ndarray, np.ndarray],
     errors: tuple[np.ndarray, float],
     arcsec: float,
@@ -27,7 +27,8 @@ def star_residuals(
         Directions ``[s, 3]``, their unit vectors to the east and north ``[s, 2, 3]``, number of the star of each
         measurement ``[m]``, and how far it has moved to the east and north by then, arcsec, ``[m, 2]``.
     planes
-        Unit vectors to the east and north of the tangent point and its direction, ``[m, 3, 3]``.
+        Unit vectors to the east and north of the tangent point of a frame and its direction, ``[frames, 3, 3]``, and
+        the number of the frame of each measurement ``[m]``.
     mapped
         Measured positions on the planes, arcsec, ``[m, 2]``, and their derivatives by the pixels, ``[m, 2, 2]``.
     errors
@@ -44,18 +45,19 @@ def star_residuals(
     directions, axes, number, motion = stars
     position, by_pixel = mapped
     covariance, pedestal = errors
+    axes_of_frame, frame = planes
     place, along, moves = np.empty(3), np.empty(3), np.empty((2, 3))
     for m in range(number.size):
-        star = number[m]
+        star, plane = number[m], axes_of_frame[frame[m]]
         for k in range(3):
             drift = motion[m, 0] * axes[star, 0, k] + motion[m, 1] * axes[star, 1, k]
             place[k] = directions[star, k] + drift / arcsec
         for i in range(3):
             along[i] = moves[0, i] = moves[1, i] = 0.0
             for k in range(3):
-                along[i] += planes[m, i, k] * place[k]
-                moves[0, i] += planes[m, i, k] * axes[star, 0, k]
-                moves[1, i] += planes[m, i, k] * axes[star, 1, k]
+                along[i] += plane[i, k] * place[k]
+                moves[0, i] += plane[i, k] * axes[star, 0, k]
+                moves[1, i] += plane[i, k] * axes[star, 1, k]
         for i in range(2):
             flat = along[i] / along[2]
             residual[m, i] = arcsec * flat - position[m, i]

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from astropy.io import fits
 from astropy.table import Table
-from lsst.daf.butler import Butler, DatasetRef, MissingDatasetTypeError
+from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, MissingDatasetTypeError
 from lsst.images import Image, MaskedImage
 
 from skyloom.errors import RepositoryError
 from skyloom.files import write_beside
+from skyloom.images import WcsForm
 
-from .plain_fits import image_hdus, masked_image_hdus, table_hdus
+from .head_files import HAS_HEAD_CARDS, PixelUnit, frame_head, why_no_head, write_head
+from .plain_fits import data_id_cards, image_hdus, masked_image_hdus, set_card, table_hdus
 
-__all__ = ["Format", "export_datasets", "find_exportable", "write_plain"]
+__all__ = ["Format", "export_datasets", "export_heads", "find_exportable", "write_plain"]
 
 type Format = Literal["fits", "csv"]
+
+_LOG = logging.getLogger(__name__)
 
 
 def find_exportable(
@@ -47,7 +53,7 @@ def find_exportable(
 
 
 def export_datasets(
-    butler: Butler, refs: list[DatasetRef], folder: Path, file_format: Format | None = None
+    butler: Butler, refs: list[DatasetRef], folder: Path, file_format: Format | None = None, wcs: WcsForm = "sip"
 ) -> Iterator[Path]:
     """Write each dataset to a file of its own, named by its type and data id; files there are replaced.
 
@@ -63,6 +69,8 @@ def export_datasets(
         Where to write; it is made if need be.
     file_format
         ``fits`` or, for catalogues, ``csv``; FITS by default.
+    wcs
+        How the distorted sky projection of an image is written.
 
     Yields
     ------
@@ -76,10 +84,77 @@ def export_datasets(
     """
     folder.mkdir(parents=True, exist_ok=True)
     for ref in refs:
-        yield write_plain(butler.get(ref), folder / _stem(ref), dict(ref.dataId.mapping), file_format or "fits")
+        stem = folder / _stem(ref.datasetType.name, *_key(ref))
+        yield write_plain(butler.get(ref), stem, dict(ref.dataId.mapping), file_format or "fits", wcs)
 
 
-def write_plain(dataset: Any, stem: Path, data_id: dict[str, Any], file_format: Format) -> Path:
+def export_heads(
+    butler: Butler,
+    refs: Sequence[DatasetRef],
+    folder: Path,
+    *,
+    wcs: WcsForm = "tpv",
+    pixels: PixelUnit = "electron",
+    image: str | None = None,
+) -> Iterator[Path]:
+    """Write a header file for each detector of the visits that tables tell of; files there are replaced.
+
+    Parameters
+    ----------
+    butler
+        The repository.
+    refs
+        Tables of visits with WCSs (``joint_wcs``), flux scales (``joint_photo_calib``) or both: the header of a
+        detector holds what all tables of its visit tell.  One that a table lacks or refuses gets none.
+    folder
+        Where to write; it is made if need be.
+    wcs
+        How distortions are written.
+    pixels
+        What the images are in.
+    image
+        Dataset type of the images, so that files lie beside these under the same name; None names them by the first
+        dataset type and all of its data id.
+
+    Yields
+    ------
+    path
+        Each file as it is written.
+
+    Raises
+    ------
+    RepositoryError
+        If a dataset is no such table, or tables of two tracts tell of one image.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    visits: dict[tuple[Any, ...], dict[str, DatasetRef]] = defaultdict(dict)
+    for ref in refs:
+        visits[_key(ref)][ref.datasetType.name] = ref
+    kinds = list(dict.fromkeys(ref.datasetType.name for ref in refs))
+    written: set[str] = set()
+    for key, mine in visits.items():
+        if lacking := [kind for kind in kinds if kind not in mine]:
+            _LOG.warning("%s has no %s and is left out", " ".join(map(str, key)), " and no ".join(lacking))
+            continue
+        data_id = mine[kinds[0]].dataId
+        tables = {kind: _head_table(butler, mine[kind]) for kind in kinds}
+        for detector in sorted({int(one) for table in tables.values() for one in table["detector"]}):
+            if reason := why_no_head(tables, detector):
+                _LOG.warning("visit %s, detector %d gets no header: %s", data_id["visit"], detector, reason)
+                continue
+            names = (image, data_id["instrument"], data_id["visit"]) if image else (kinds[0], *key)
+            stem = _stem(*map(str, names), detector)
+            if stem in written:
+                raise RepositoryError(
+                    f"two tables tell of {stem}.", cure="Choose a tract, e.g. -d \"skymap = 'field' AND tract = 0\"."
+                )
+            written.add(stem)
+            header = _visit_cards(butler, data_id, detector)
+            header.update(frame_head(tables, detector, wcs, pixels))
+            yield write_head(header, folder / f"{stem}.head")
+
+
+def write_plain(dataset: Any, stem: Path, data_id: dict[str, Any], file_format: Format, wcs: WcsForm = "sip") -> Path:
     """Write one dataset to ``stem`` with the suffix of its format; see `export_datasets`."""
     path = stem.with_name(f"{stem.name}.{file_format}")
     match dataset, file_format:
@@ -88,9 +163,9 @@ def write_plain(dataset: Any, stem: Path, data_id: dict[str, Any], file_format: 
         case Table(), "fits":
             hdus = table_hdus(dataset)
         case MaskedImage(), "fits":
-            hdus = masked_image_hdus(dataset, data_id)
+            hdus = masked_image_hdus(dataset, data_id, wcs)
         case Image(), "fits":
-            hdus = image_hdus(dataset, data_id)
+            hdus = image_hdus(dataset, data_id, wcs)
         case _:
             raise RepositoryError(
                 f"a {type(dataset).__name__} cannot be exported as {file_format}.",
@@ -116,7 +191,27 @@ def _key(ref: DatasetRef) -> tuple[Any, ...]:
     return tuple(value for _, value in items)
 
 
-def _stem(ref: DatasetRef) -> str:
-    """File name of a dataset without suffix: its type and the values of its data id."""
-    parts = [ref.datasetType.name, *map(str, _key(ref))]
-    return "_".join(re.sub(r"[^A-Za-z0-9.+-]+", "-", part) for part in parts)
+def _stem(dataset_type: str, *values: Any) -> str:
+    """File name without suffix: a dataset type and the values of a data id."""
+    return "_".join(re.sub(r"[^A-Za-z0-9_.+-]+", "-", part) for part in (dataset_type, *map(str, values)))
+
+
+def _head_table(butler: Butler, ref: DatasetRef) -> Table:
+    """A table of a visit that headers can be made from."""
+    table = butler.get(ref) if "visit" in ref.dataId and "detector" not in ref.dataId else None
+    if not isinstance(table, Table) or not set(HAS_HEAD_CARDS).intersection(table.colnames):
+        raise RepositoryError(
+            f"{ref.datasetType.name} cannot be exported as head.",
+            cure="Header files are made from joint_wcs and joint_photo_calib.",
+        )
+    return table
+
+
+def _visit_cards(butler: Butler, data_id: DataCoordinate, detector: int) -> fits.Header:
+    """Instrument, filter, date and ids of a frame."""
+    header = data_id_cards({"instrument": data_id["instrument"], "visit": data_id["visit"], "detector": detector})
+    (record,) = butler.query_dimension_records("visit", instrument=data_id["instrument"], visit=data_id["visit"])
+    set_card(header, "FILTER", record.physical_filter)
+    set_card(header, "EXPTIME", record.exposure_time)
+    set_card(header, "DATE-OBS", None if record.timespan is None else record.timespan.begin.utc.isot)
+    return header

@@ -10,16 +10,16 @@ from astropy.io import fits
 from astropy.table import Table
 from lsst.images import Image, Mask, MaskedImage
 
-from skyloom.images import fits_header
+from skyloom.images import WcsForm, fits_header
 from skyloom.images.photo_calib import AB_ZERO_POINT_NJY
 
-__all__ = ["UNUSABLE", "image_hdus", "masked_image_hdus", "table_hdus", "weight"]
+__all__ = ["UNUSABLE", "data_id_cards", "image_hdus", "masked_image_hdus", "set_card", "table_hdus", "weight"]
 
 UNUSABLE = ("NO_DATA", "BAD")
 """Mask planes whose pixels have no weight."""
 
 
-def masked_image_hdus(picture: MaskedImage, data_id: dict[str, Any]) -> fits.HDUList:
+def masked_image_hdus(picture: MaskedImage, data_id: dict[str, Any], form: WcsForm = "sip") -> fits.HDUList:
     """A frame or coadd as the extensions SCI, WHT and MASK, each with the sky projection.
 
     Parameters
@@ -28,8 +28,10 @@ def masked_image_hdus(picture: MaskedImage, data_id: dict[str, Any]) -> fits.HDU
         The frame or coadd.
     data_id
         Dimensions and their values, for the primary header.
+    form
+        How a distorted sky projection is written.
     """
-    cards = _sky_cards(picture.image)
+    cards = _sky_cards(picture.image, form)
     science = fits.ImageHDU(picture.image.array, cards.copy(), name="SCI")
     _describe_pixels(science.header, picture.image)
     weights = fits.ImageHDU(weight(picture), cards.copy(), name="WHT")
@@ -40,11 +42,11 @@ def masked_image_hdus(picture: MaskedImage, data_id: dict[str, Any]) -> fits.HDU
     return fits.HDUList([primary, science, weights, flags])
 
 
-def image_hdus(picture: Image, data_id: dict[str, Any]) -> fits.HDUList:
+def image_hdus(picture: Image, data_id: dict[str, Any], form: WcsForm = "sip") -> fits.HDUList:
     """An image without variance or mask (a number of inputs, ...) as the extension SCI."""
-    science = fits.ImageHDU(picture.array, _sky_cards(picture), name="SCI")
+    science = fits.ImageHDU(picture.array, _sky_cards(picture, form), name="SCI")
     _describe_pixels(science.header, picture)
-    return fits.HDUList([fits.PrimaryHDU(header=_data_id_cards(data_id)), science])
+    return fits.HDUList([fits.PrimaryHDU(header=data_id_cards(data_id)), science])
 
 
 def table_hdus(table: Table) -> fits.HDUList:
@@ -76,14 +78,12 @@ def weight(picture: MaskedImage) -> np.ndarray:
     return weights
 
 
-def _sky_cards(picture: Image) -> fits.Header:
+def _sky_cards(picture: Image, form: WcsForm) -> fits.Header:
     """WCS of the array, and how good it is where FITS cannot say it exactly."""
     projection = picture.sky_projection
     if projection is None:
         return fits.Header()
-    header, residual = fits_header(projection, picture.bbox)
-    if residual > 0.0:
-        header["WCSRESID"] = (residual, "[pix] largest error of this WCS")
+    header, _ = fits_header(projection, picture.bbox, form)
     return header
 
 
@@ -105,29 +105,31 @@ def _name_planes(header: fits.Header, mask: Mask) -> None:
 
 
 def _primary_cards(picture: MaskedImage, data_id: dict[str, Any]) -> fits.Header:
-    header = _data_id_cards(data_id)
+    header = data_id_cards(data_id)
     info, inputs = getattr(picture, "obs_info", None), getattr(picture, "inputs", None)
     if info is not None:
-        _set(header, "TELESCOP", info.telescope)
-        _set(header, "INSTRUME", info.instrument)
-        _set(header, "FILTER", info.physical_filter)
-        _set(header, "OBJECT", info.object)
-        _set(header, "EXPTIME", None if info.exposure_time is None else info.exposure_time.to_value(u.s))
-        _set(header, "DATE-OBS", None if info.datetime_begin is None else info.datetime_begin.utc.isot)
-    _set(header, "BAND", getattr(picture, "band", None))
+        set_card(header, "TELESCOP", info.telescope)
+        set_card(header, "INSTRUME", info.instrument)
+        set_card(header, "FILTER", info.physical_filter)
+        set_card(header, "OBJECT", info.object)
+        set_card(header, "EXPTIME", None if info.exposure_time is None else info.exposure_time.to_value(u.s))
+        set_card(header, "DATE-OBS", None if info.datetime_begin is None else info.datetime_begin.utc.isot)
+    set_card(header, "BAND", getattr(picture, "band", None))
     if inputs is not None:
         header["NINPUTS"] = (len(inputs), "detectors that went in")
     return header
 
 
-def _data_id_cards(data_id: dict[str, Any]) -> fits.Header:
+def data_id_cards(data_id: dict[str, Any]) -> fits.Header:
+    """Dimensions and their values, by the usual keywords."""
     names = {"instrument": "INSTRUME", "physical_filter": "FILTER"}
     header = fits.Header()
     for dimension, value in data_id.items():
-        _set(header, names.get(dimension, dimension[:8].upper()), value)
+        set_card(header, names.get(dimension, dimension[:8].upper()), value)
     return header
 
 
-def _set(header: fits.Header, keyword: str, value: Any) -> None:
+def set_card(header: fits.Header, keyword: str, value: Any) -> None:
+    """Set a keyword unless its value is None."""
     if value is not None:
         header[keyword] = value
