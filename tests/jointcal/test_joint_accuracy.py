@@ -135,3 +135,20 @@ def test_good_references_place_the_field_though_no_error_is_told() -> None:
         off[error] = rms(together(position_errors(survey, wcs_tables(fit))))
     assert off[None] < off[100.0]
     assert off[None] < 1.25 * NOISE_MAS
+
+
+def test_few_bright_stars_do_not_bend_flux_scales() -> None:
+    """Frames whose throughput is even over them, with stars of which most are faint."""
+    survey = simulate_catalogues(
+        dataclasses.replace(
+            SMALL, n_visits=5, full_well_noise=True, min_flux=1e3, n_stars=800, gradient=0.0, reference_flux_err=0.02
+        )
+    )
+    fit = fit_jointly(survey.frames, survey.references, JointSettings(astrometry=None), flux="r")
+    assert fit.photometry is not None
+    x, y = (axis.ravel() for axis in np.meshgrid(np.linspace(0.0, 999.0, 21), np.linspace(0.0, 999.0, 21)))
+    numbers = list(range(len(survey.frames)))
+    scale = fit.photometry.frame_scales(numbers, [(x, y)] * len(numbers))
+    bend_mmag = 1085.7 * np.abs(scale / np.median(scale, axis=1, keepdims=True) - 1.0)
+    assert float(np.median(bend_mmag.max(axis=1))) < 8.0
+    assert float(bend_mmag.max()) < 25.0

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from skyloom.errors import JointFitError
 from skyloom.images import ab_magnitude_to_njy, njy_to_ab_magnitude
+from skyloom.images.polynomial_terms import powers
 
 from .associate import Stars
 from .catalogues import FrameCatalogue, Measurements
@@ -233,7 +234,8 @@ class PhotometricFit:
         """How far the throughputs may be expected to move from where they began."""
         model, start, settings = self.model, self._start, self._settings
         chip, group = np.full((len(model.chip), 1), settings.prior_detector_mag), np.full_like(model.group, np.nan)
-        group[:, 0], group[:, 1:] = settings.prior_level_mag, settings.prior_gradient_mag
+        degree = np.array(powers(model.order))[1:].sum(axis=1)
+        group[:, 0], group[:, 1:] = settings.prior_level_mag, settings.prior_gradient_mag / degree**2
         if len(self._references):
             chip[:], group[:, 0] = _OPEN_MAG, _OPEN_MAG
         if not model.in_magnitudes:
