@@ -86,8 +86,8 @@ class JointPhotometrySettings:
     prior_level_mag: float = 0.3
     """The same for the mean throughputs of visits, also without references alone."""
     prior_gradient_mag: float = 0.02
-    """The same for the linear terms of a visit's polynomial, and less by the square of their degree for those above, for
-    throughputs are smooth; with references, too, for these may be few."""
+    """The same for the linear terms of a visit's polynomial, and less by the square of their degree for those above:
+    throughputs are smooth.  With references, too, for these may be few."""
     fit: FitSettings = field(default_factory=FitSettings)
 
     def __post_init__(self) -> None:
