@@ -1,26 +1,31 @@
 """Time of the warp and of the stack, one thread; validated before they are timed.
 
-Run from the root of the checkout: ``python bench/bench_warp.py [PEERS]``.  The work: a frame of 2048 x 4612 pixels,
-turned by 0.3 degrees, image, variance and mask, with each kernel; a stack of 20 x 2048 x 2048.  CPU seconds, so that
-other work on the machine shows less; the first call, with compilation or loading from the cache, is a row of its own.
-PEERS is a folder into which ``reproject`` was installed (``pip install --target``): it then warps the image, alone.
+Run from the root of the checkout: ``python bench/bench_warp.py [PEERS [FRAME]]``.  The work: a frame of 2048 x 4612
+pixels, turned by 0.3 degrees, image, variance and mask, with each kernel; a stack of 20 x 2048 x 2048.  CPU seconds, so
+that other work on the machine shows less; the first call, with compilation or loading from the cache, is a row of its
+own.  PEERS is a folder into which ``reproject`` was installed (``pip install --target``): it then warps the image,
+alone.  With FRAME, a FITS frame with a distorted WCS, that frame is warped by both to a tangent plane without
+distortion, and both agree to a part of the noise.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import astropy.units as u
 import numpy as np
+from astropy.io import fits
 from astropy.wcs import WCS
 from lsst.images import Box, GeneralFrame, SkyProjection, TractFrame
 
-from skyloom.images import Exposure
+from skyloom.images import Exposure, projection_from_header
 from skyloom.kernels.stack import combine_stack
 from skyloom.warp import KERNELS, WarpSettings, map_positions, warp_exposure
 
@@ -84,18 +89,54 @@ def bench_warp() -> None:
     timed("the same, every 500th pixel interpolated", lambda: warp_exposure(exposure, box, tract))
 
 
-def bench_reproject(peers: str) -> None:
-    """The image alone, by the peer: its fastest interpolation, and its resampling with a Hann kernel."""
+def load_peer(peers: str) -> Any:
+    """``reproject``, or None with a line where it is not installed."""
     sys.path.append(peers)
-    reproject = importlib.import_module("reproject")
+    try:
+        return importlib.import_module("reproject")
+    except ImportError as error:
+        print(f"reproject: left out, {error}")
+        return None
+
+
+def bench_reproject(reproject: Any) -> None:
+    """The image alone, by the peer: its fastest interpolation, and its resampling with a Hann kernel."""
     box = Box.from_shape(FRAME)
     wcs = [projection(angle, GeneralFrame(unit=u.pix)).as_fits_wcs(box) for angle in (0.3, 0.0)]
     image = np.random.default_rng(1).normal(1000.0, 50.0, FRAME).astype(np.float32)
-    for name, function, options in (
+    for name, function, options in peer_calls(reproject):
+        timed(name, partial(function, (image, wcs[0]), wcs[1], shape_out=FRAME, **options), 1)
+
+
+def peer_calls(reproject: Any) -> list[tuple[str, Callable[..., Any], dict[str, Any]]]:
+    return [
         ("reproject: image, bicubic", reproject.reproject_interp, {"order": "bicubic"}),
         ("reproject: image, adaptive", reproject.reproject_adaptive, {"kernel": "hann"}),
-    ):
-        timed(name, partial(function, (image, wcs[0]), wcs[1], shape_out=FRAME, **options), 1)
+    ]
+
+
+def bench_frame(reproject: Any, path: Path) -> None:
+    """A frame from a file, by both, to the tangent plane in its middle."""
+    pixels, header = fits.getdata(path, header=True)
+    pixels = np.ascontiguousarray(pixels, np.float32)
+    exposure = Exposure.from_arrays(pixels, variance=np.abs(pixels) + 1.0, unit=u.nJy)
+    exposure.projection = projection_from_header(header, GeneralFrame(unit=u.pix))
+    plain = WCS(naxis=2)
+    plain.wcs.ctype, plain.wcs.cunit = ["RA---TAN", "DEC--TAN"], ["deg", "deg"]
+    plain.wcs.crval, plain.wcs.crpix = WCS(header).wcs.crval, WCS(header).wcs.crpix
+    scale = np.sqrt(abs(np.linalg.det(WCS(header).pixel_scale_matrix)))
+    plain.wcs.cd = scale * np.diag([-1.0, 1.0])
+    box = Box.from_shape(pixels.shape)
+    tract = SkyProjection.from_fits_wcs(plain, TractFrame(skymap="", tract=0, bbox=box))
+    settings = WarpSettings(kernel="lanczos3", conserve_flux=False)
+    warped = timed(f"{path.name}: warp, lanczos3", partial(warp_exposure, exposure, box, tract, settings))
+    for name, function, options in peer_calls(reproject) if reproject else []:
+        call = partial(function, (pixels, WCS(header)), plain, shape_out=pixels.shape, **options)
+        theirs, _ = timed(name.replace("reproject:", f"{path.name}: reproject,"), call, 1)
+        difference = (warped.image.array - theirs)[100:-100, 100:-100]
+        spread = float(np.nanmedian(np.abs(difference)) / np.sqrt(np.median(pixels)))
+        print(f"  median difference from ours {spread:.3f} of the square root of the sky")
+        assert spread < 0.5, spread
 
 
 def bench_stack() -> None:
@@ -117,8 +158,19 @@ def bench_stack() -> None:
     timed("the same, a trail and 6 % of the pixels in sources", lambda: combine(2), 3)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("peers", nargs="?")
+    parser.add_argument("frame", nargs="?", type=Path)
+    arguments = parser.parse_args()
     bench_warp()
-    if len(sys.argv) > 1:
-        bench_reproject(sys.argv[1])
+    reproject = load_peer(arguments.peers) if arguments.peers else None
+    if reproject:
+        bench_reproject(reproject)
+    if arguments.frame:
+        bench_frame(reproject, arguments.frame)
     bench_stack()
+
+
+if __name__ == "__main__":
+    main()

@@ -23,6 +23,56 @@ OBJECTS = (
 
 
 @dataclass(frozen=True)
+class ScampSettings:
+    """What a user chooses; the rest is SCAMP's own."""
+
+    degree: int = 3
+    """Of the polynomial of each detector."""
+    focal_plane_degree: int = 1
+    """Of the polynomial over the camera."""
+    stability: str = "EXPOSURE"
+    """EXPOSURE: polynomials of the detectors for each exposure; INSTRUMENT: common to all, and one over the camera for
+    each exposure."""
+    match: bool = False
+    """Whether patterns are looked for before stars are associated; it costs most of the time and good WCSs do
+    without."""
+    crossid_arcsec: float = 2.0
+    flux: str = "FLUX_AUTO"
+    """Column of the catalogues."""
+    centroid: str = "WIN_IMAGE"
+    """Ending of the columns of the positions and their errors."""
+
+    def options(self) -> list[str]:
+        """On SCAMP's command line."""
+        place = ",".join(f"{axis}{self.centroid}" for axis in ("X", "Y"))
+        errors = [f"ERR{axis}{self.centroid}" for axis in ("A", "B", "THETA")]
+        options = {
+            "ASTREF_CATALOG": "FILE",
+            "ASTREFCAT_NAME": "ref.cat",
+            "ASTREFCENT_KEYS": "X_WORLD,Y_WORLD",
+            "ASTREFERR_KEYS": "ERRA_WORLD,ERRB_WORLD,ERRA_WORLD",
+            "ASTREFMAG_KEY": "MAG",
+            "ASTREFMAGERR_KEY": "MAGERR",
+            "CENTROID_KEYS": place,
+            "CENTROIDERR_KEYS": ",".join(errors),
+            "DISTORT_KEYS": place,
+            "DISTORT_DEGREES": str(self.degree),
+            "FOCDISTORT_DEGREE": str(self.focal_plane_degree),
+            "STABILITY_TYPE": self.stability,
+            "MATCH": "Y" if self.match else "N",
+            "CROSSID_RADIUS": str(self.crossid_arcsec),
+            "PHOTFLUX_KEY": self.flux,
+            "PHOTFLUXERR_KEY": f"FLUXERR{self.flux.removeprefix('FLUX')}",
+            "SN_THRESHOLDS": "10,200",
+            "CHECKPLOT_DEV": "NULL",
+            "WRITE_XML": "N",
+            "NTHREADS": "1",
+            "VERBOSE_TYPE": "QUIET",
+        }
+        return [part for name, value in options.items() for part in (f"-{name}", value)]
+
+
+@dataclass(frozen=True)
 class ScampResult:
     """What SCAMP made of the frames."""
 
@@ -33,26 +83,15 @@ class ScampResult:
 
 
 def run_scamp(
-    frames: Sequence[FrameCatalogue], references: Table, work: Path, *, order: int, flux: str, crossid_arcsec: float
+    frames: Sequence[FrameCatalogue], references: Table, work: Path, settings: ScampSettings, *, flux: str
 ) -> ScampResult:
-    """Run SCAMP, one catalogue a visit, with a polynomial of ``order`` over the whole camera for each exposure."""
+    """Run SCAMP, one catalogue a visit, written from the frames."""
     work.mkdir(parents=True, exist_ok=True)
     visits = sorted({frame.visit for frame in frames})
     for visit in visits:
         write_visit(work / f"v{visit}.cat", [frame for frame in frames if frame.visit == visit])
     write_references(work / "ref.cat", references, flux)
-    command = ["scamp", *(f"v{visit}.cat" for visit in visits)]
-    command += ["-ASTREF_CATALOG", "FILE", "-ASTREFCAT_NAME", "ref.cat", "-ASTREFCENT_KEYS", "X_WORLD,Y_WORLD"]
-    command += ["-ASTREFERR_KEYS", "ERRA_WORLD,ERRB_WORLD,ERRA_WORLD", "-ASTREFMAG_KEY", "MAG"]
-    command += ["-ASTREFMAGERR_KEY", "MAGERR", "-CENTROID_KEYS", "X_IMAGE,Y_IMAGE"]
-    command += ["-CENTROIDERR_KEYS", "ERRA_IMAGE,ERRB_IMAGE,ERRTHETA_IMAGE", "-DISTORT_KEYS", "X_IMAGE,Y_IMAGE"]
-    command += ["-SN_THRESHOLDS", "10,200", "-CHECKPLOT_DEV", "NULL", "-WRITE_XML", "N", "-NTHREADS", "1"]
-    command += ["-CROSSID_RADIUS", str(crossid_arcsec), "-DISTORT_DEGREES", str(order), "-MATCH", "N"]
-    command += ["-MOSAIC_TYPE", "UNCHANGED", "-STABILITY_TYPE", "EXPOSURE", "-VERBOSE_TYPE", "QUIET"]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, cwd=work, check=True, capture_output=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    cpu = call_scamp([f"v{visit}.cat" for visit in visits], work, settings)
     wcs, scale = {}, {}
     for visit in visits:
         mine = [frame for frame in frames if frame.visit == visit]
@@ -60,6 +99,14 @@ def run_scamp(
             wcs[visit, frame.detector] = WCS(header)
             scale[visit, frame.detector] = float(header.get("FLXSCALE", 1.0))
     return ScampResult(wcs, scale, cpu)
+
+
+def call_scamp(catalogues: Sequence[str], work: Path, settings: ScampSettings) -> float:
+    """Run SCAMP on catalogues and ``ref.cat`` in a folder; its CPU seconds, of user and system."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(["scamp", *catalogues, *settings.options()], cwd=work, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 def write_visit(path: Path, frames: Sequence[FrameCatalogue]) -> None:
@@ -147,6 +194,12 @@ def write_references(path: Path, references: Table, flux: str) -> None:
 
 def read_heads(path: Path) -> list[fits.Header]:
     """The headers in a file of SCAMP's."""
-    text = path.read_text(errors="replace")
-    parts = [part.strip("\n") for part in text.split("\nEND") if part.strip()]
-    return [fits.Header.fromstring(part, sep="\n") for part in parts]
+    # Its comments hold letters that a FITS header must not have.
+    lines = [line for line in path.read_bytes().splitlines() if not line.startswith((b"COMMENT", b"HISTORY"))]
+    parts = [part.strip("\n") for part in (b"\n".join(lines) + b"\n").decode("ascii").split("END     \n")]
+    headers = [fits.Header.fromstring(part, sep="\n") for part in parts if part]
+    for header in headers:
+        if any(name.startswith("PV") for name in header):
+            # SCAMP writes the polynomials of TPV under the name of the plain projection.
+            header["CTYPE1"], header["CTYPE2"] = "RA---TPV", "DEC--TPV"
+    return headers

@@ -55,7 +55,7 @@ def test_chi2_is_that_of_the_noise() -> None:
     settings = JointSettings(
         association_radius_arcsec=0.3,
         astrometry=JointAstrometrySettings(error_pedestal_px=0.0, fit=keep_all),
-        photometry=JointPhotometrySettings(use_references=False, fit=keep_all),
+        photometry=JointPhotometrySettings(use_references=False, error_pedestal=0.0, fit=keep_all),
     )
     fit = fit_jointly(survey.frames, survey.references, settings, flux="r")
     for name in ("astrometry", "photometry"):

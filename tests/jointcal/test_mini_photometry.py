@@ -50,7 +50,7 @@ def fit(model: str) -> PhotometricFit:
         flux=REFERENCES,
         flux_err=REFERENCE_ERRORS,
     )
-    return PhotometricFit(data, stars, references, JointPhotometrySettings(model=model))
+    return PhotometricFit(data, stars, references, JointPhotometrySettings(model=model, error_pedestal=0.0))
 
 
 def test_flux_model_step_by_step() -> None:

@@ -111,7 +111,7 @@ def circle(frames: list[FrameCatalogue]) -> tuple[float, float, float]:
 
 
 def run(frames: list[FrameCatalogue], references: Table, model: str) -> list[Chi2]:
-    settings = JointSettings(astrometry=None, photometry=JointPhotometrySettings(model=model))
+    settings = JointSettings(astrometry=None, photometry=JointPhotometrySettings(model=model, error_pedestal=0.0))
     fit = fit_jointly(frames, references, settings, flux="r")
     assert fit.photometry is not None
     assert fit.metrics["collected_references"] == 346

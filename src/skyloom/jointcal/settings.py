@@ -44,7 +44,7 @@ class JointAstrometrySettings:
     """Order of the polynomials of the visits; lowered where a visit has too few stars."""
     stars_per_term: float = 10.0
     """Stars that each term of a polynomial needs."""
-    error_pedestal_px: float = 0.02
+    error_pedestal_px: float = 0.01
     """Added in quadrature to the errors of the positions."""
     prior_arcsec: float = 1.0
     """How far each term of a visit's polynomial is expected to be from the WCSs that the frames came with: it settles
@@ -74,7 +74,7 @@ class JointPhotometrySettings:
     """Order of the polynomials of the visits; lowered where a visit has too few stars."""
     stars_per_term: float = 10.0
     """Stars that each term of a polynomial needs."""
-    error_pedestal: float = 0.0
+    error_pedestal: float = 0.003
     """Share of the flux added in quadrature to its error."""
     use_references: bool = True
     """Whether the references take part."""
