@@ -21,6 +21,7 @@ from skyloom.coadd import (
 )
 from skyloom.errors import BadFrameError, NoOverlapError
 from skyloom.images import Exposure, bitmask
+from skyloom.kernels.clipped_statistics import clipped_statistics
 from skyloom.psf import CoaddPsf, CoaddPsfComponent
 
 BOX = Box.factory[100:220, 50:190]
@@ -74,7 +75,7 @@ def flagged(result: Exposure, *names: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("n", [3, 5, 12])
-@pytest.mark.parametrize("statistic", list(Statistic))
+@pytest.mark.parametrize("statistic", [Statistic.CLIPPED, Statistic.MEAN])
 def test_noise_is_what_the_variance_says(n: int, statistic: Statistic) -> None:
     result, n_image = coadd(noise_warps(n), CoaddSettings(statistic=statistic))
     assert result.image.array.std() == pytest.approx(NOISE / np.sqrt(n), rel=0.02)
@@ -243,9 +244,11 @@ def test_warps_that_cannot_take_part() -> None:
         assemble_coadd([], BOX, TRACT)
     with pytest.raises(BadFrameError, match="twice"):
         prepare_inputs([ExposureHandle(warps[0], 7)] * 2, ())
-    warps[0].unit = u.adu
-    with pytest.raises(BadFrameError, match="adu, not nJy"):
-        prepare_inputs([ExposureHandle(warps[0], 7)], ())
+    warps[0].unit, warps[3].image.array[...] = u.adu, np.nan
+    inputs, skipped = prepare_inputs([ExposureHandle(w, v) for v, w in enumerate(warps)], SETTINGS.bad_planes)
+    assert not inputs
+    assert skipped[0] == "it is in adu, not nJy"
+    assert skipped[3] == "no pixel with a value"
 
 
 def test_weight_is_clipped_and_blind_to_bad_pixels() -> None:
@@ -259,6 +262,17 @@ def test_weight_is_clipped_and_blind_to_bad_pixels() -> None:
     variance[100:] = 100.0
     assert warp_weight(variance, bits, 4) == pytest.approx(1 / 16, rel=2e-3)
     assert warp_weight(np.full((9, 9), 2.0), np.zeros((9, 9), np.int32), 0) == 0.5
+
+
+@pytest.mark.parametrize(("sigma_clip", "clip_iter"), [(3.0, 2), (1.5, 3), (2.0, 1)])
+def test_weight_is_that_of_the_clipped_mean(sigma_clip: float, clip_iter: int) -> None:
+    rng = np.random.default_rng(7)
+    variance = rng.gamma(9.0, 2.0, (150, 160)).astype(np.float32)
+    variance[rng.random(variance.shape) < 0.2] = np.inf
+    variance[rng.random(variance.shape) < 0.1] = np.nan
+    bits = np.where(rng.random(variance.shape) < 0.2, 2, 1).astype(np.int32)
+    expected = 1 / clipped_statistics(variance, bits, 2, sigma_clip, clip_iter).mean
+    assert warp_weight(variance, bits, 2, sigma_clip, clip_iter) == pytest.approx(expected, rel=1e-9)
 
 
 def test_settings_out_of_range_are_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.resources import files
+from importlib.util import find_spec
 
 import astropy.units as u
 import numpy as np
@@ -219,6 +220,80 @@ def streamed(butler: Butler) -> Butler:
         register_dataset_types=True
     )
     return butler.clone(collections=["streamed"])
+
+
+@pytest.fixture(scope="module")
+def documented(butler: Butler) -> Butler:
+    """The coadd of chosen visits as the reference pages describe it."""
+    choices = dict.fromkeys(("doOnlineForMean", "doInterp", "doMaskBrightObjects", "doSelectVisits"), True)
+    choices |= {"statistic": "MEAN", "doInputMap": find_spec("healsparse") is not None, "inputMapper.nside": 1 << 17}
+    pipeline = Pipeline("documented")
+    pipeline.addTask("skyloom.tasks.AssembleCoaddTask", "documented")
+    for name, choice in choices.items():
+        pipeline.addConfigOverride("documented", name, choice)
+    for name in ("coadd", "n_image", "inputMap"):
+        pipeline.addConfigOverride("documented", f"connections.{name}", f"documented_{name}")
+    writer = butler.clone(run="documented", collections=["coadds", "frames", "skymaps"])
+    _put_choices(writer)
+    SimplePipelineExecutor.from_pipeline(pipeline, where="skymap = 'field' AND band = 'r'", butler=writer).run(
+        register_dataset_types=True
+    )
+    return butler.clone(collections=["documented"])
+
+
+def _put_choices(butler: Butler) -> None:
+    """Visits 3 and 2, one that there is not, and the bright object that is the first star."""
+    patch = ("skymap", "tract", "patch", "band")
+    visits = DatasetType("deep_visits", ("instrument", *patch), "StructuredDataDict", universe=butler.dimensions)
+    objects = DatasetType("bright_object_mask", patch, "ArrowAstropy", universe=butler.dimensions)
+    for kind in (visits, objects):
+        butler.registry.registerDatasetType(kind)
+    key = SKY | {"band": "r"}
+    butler.put({3: 1.0, 2: 1.0, 99: 1.0}, "deep_visits", key, instrument="tiny", run="frames")
+    ra, dec, _ = star_positions(camera())[0]
+    row = {"id": 1, "ra": ra, "dec": dec, "type": "circle", "radius": 10 * 0.25}
+    butler.put(Table([row]), "bright_object_mask", key, run="frames")
+
+
+def test_documented_switches_in_a_pipeline(butler: Butler, documented: Butler) -> None:
+    coadd = documented.get("documented_coadd", SKY, band="r")
+    assert sorted(set(coadd.inputs["visit"])) == [2, 3]
+    assert coadd.metadata["coadd_statistic"] == "MEAN"
+    bits = bits_of(coadd.mask)
+    missing = bits & bitmask("NO_DATA") != 0
+    assert 0.1 < missing.mean() < 0.9
+    assert (bits[missing] & bitmask("INTRP") != 0).all()
+    assert np.isfinite(coadd.image.array).all()
+    assert np.isinf(coadd.variance.array[missing]).all()
+    assert (coadd.variance.array > 0).all()
+    assert abs((bits & bitmask("BRIGHT_OBJECT") != 0).sum() - 317) <= 40
+    ra, dec, _ = star_positions(camera())[0]
+    x, y = (round(float(v)) for v in radec_to_pixel(coadd.sky_projection, ra, dec))
+    here = coadd[Box.factory[y - 3 : y + 4, x - 3 : x + 4]]
+    assert (bits_of(here.mask) & bitmask("BRIGHT_OBJECT") != 0).all()
+    n_image = documented.get("documented_n_image", SKY, band="r")
+    assert ((n_image.array > 0) == np.isfinite(coadd.variance.array)).all()
+    both = n_image.array == 2
+    warps = [butler.get("direct_warp", SKY, instrument="tiny", visit=visit) for visit in (2, 3)]
+    expected = np.full(coadd.bbox.shape, 0.0)
+    weights = [float(coadd.inputs["weight"][coadd.inputs["visit"] == visit][0]) for visit in (2, 3)]
+    for one, weight in zip(warps, weights, strict=True):
+        expected[one.bbox.slice_within(coadd.bbox)] += weight / sum(weights) * one.image.array
+    np.testing.assert_allclose(coadd.image.array[both], expected[both], rtol=1e-4, atol=1e-4)
+
+
+def test_map_of_the_inputs_in_a_repository(documented: Butler) -> None:
+    pytest.importorskip("healsparse")
+    found, coadd = (
+        documented.get("documented_inputMap", SKY, band="r"),
+        documented.get("documented_coadd", SKY, band="r"),
+    )
+    names = [(found.metadata[f"B{bit:04d}VIS"], found.metadata[f"B{bit:04d}CCD"]) for bit in range(3)]
+    assert names == [(2, 0), (2, 1), (3, 0)]
+    ra, dec, _ = star_positions(camera())[1]
+    x, y = (float(v) for v in radec_to_pixel(coadd.sky_projection, ra, dec))
+    inside = [(part.visit, part.detector) for part in coadd.psf.inputs_at(x, y)]
+    assert [names[bit] for bit in range(3) if found.check_bits_pos(ra, dec, [bit])] == inside
 
 
 def coadd_of(butler: Butler, band: str = "r") -> CoaddImage:

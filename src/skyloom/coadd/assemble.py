@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import astropy.units as u
 import numpy as np
 from astropy.table import Table, vstack
 from lsst.images import Box, SkyProjection
-from lsst.images import NoOverlapError as OutsideError
 
 from skyloom.errors import NoOverlapError
-from skyloom.images import MASK_SCHEMA, Exposure, bitmask
-from skyloom.kernels.stack import STRUCTURE_RADIUS, combine_stack
-from skyloom.psf import CoaddPsf
+from skyloom.images import Exposure, bitmask
+from skyloom.kernels.stack import STRUCTURE_RADIUS
+from skyloom.psf import CoaddPsf, coadd_aperture_corrections
 
+from .alternate_masks import AlternateMasks
+from .combine import combine_box
 from .inputs import CoaddInput
-from .settings import CoaddSettings, Statistic
+from .online import online_mean
+from .settings import CoaddSettings
 
-__all__ = ["assemble_coadd", "coadd_inputs_table", "coadd_psf", "strips"]
+__all__ = [
+    "assemble_coadd",
+    "coadd_extent",
+    "coadd_inputs_table",
+    "coadd_psf",
+    "describe_coadd",
+    "empty_coadd",
+    "strips",
+]
 
 _BYTES_A_SAMPLE = 3 * 4
-_NEVER = 2.0
 
 
 def assemble_coadd(
@@ -32,6 +41,7 @@ def assemble_coadd(
     settings: CoaddSettings | None = None,
     *,
     band: str | None = None,
+    alternate_masks: AlternateMasks | None = None,
 ) -> tuple[Exposure, np.ndarray]:
     """Combine warps into a coadd.
 
@@ -47,13 +57,15 @@ def assemble_coadd(
         How to combine.
     band
         Short name of the passband.
+    alternate_masks
+        What else is masked in single warps; planes that exclude a sample must be among ``settings.bad_planes``.
 
     Returns
     -------
     coadd
         In nJy, with the table of its inputs and the PSF of their weighted mean.
     n_image
-        int32 ``[y, x]``: number of warps in each pixel.
+        int32 ``[y, x]``: number of warps in each pixel: of CLIPPED those in the mean, else those that could be used.
 
     Raises
     ------
@@ -63,7 +75,23 @@ def assemble_coadd(
     settings = settings or CoaddSettings()
     if not inputs:
         raise NoOverlapError("No warp can take part in the coadd.", cure="Look at why the warps were left out.")
-    coadd = Exposure.from_arrays(
+    coadd = empty_coadd(box, projection, band)
+    describe_coadd(coadd, inputs, settings)
+    n_image = np.zeros(box.shape, np.int32)
+    reached = coadd_extent(inputs, box)
+    for strip in [reached] if settings.online else strips(reached, len(inputs), settings):
+        at = strip.slice_within(box)
+        if settings.online:
+            combined = online_mean(inputs, strip, settings, alternate_masks)
+        else:
+            combined = combine_box(inputs, strip, reached, settings, alternate_masks)
+        coadd.image.array[at], coadd.variance.array[at], coadd.bits[at], n_image[at] = combined
+    return coadd, n_image
+
+
+def empty_coadd(box: Box, projection: SkyProjection[Any], band: str | None = None) -> Exposure:
+    """A coadd in nJy of which every pixel is missing."""
+    return Exposure.from_arrays(
         np.full(box.shape, np.nan, np.float32),
         np.full(box.shape, bitmask("NO_DATA"), np.int32),
         x0=box.x.start,
@@ -71,20 +99,20 @@ def assemble_coadd(
         unit=u.nJy,
         projection=projection,
         band=band,
-        inputs=coadd_inputs_table(inputs),
-        psf=coadd_psf(inputs, box),
-        metadata={"coadd_statistic": str(settings.statistic), "coadd_n_inputs": len(inputs)},
     )
-    n_image = np.zeros(box.shape, np.int32)
-    reached = _extent(inputs, box)
-    for strip in strips(reached, len(inputs), settings):
-        at = strip.slice_within(box)
-        image, variance, bits, n_image[at] = _combine_strip(inputs, strip, reached, settings)
-        coadd.image.array[at], coadd.variance.array[at], coadd.bits[at] = image, variance, bits
-    return coadd, n_image
 
 
-def _extent(inputs: Sequence[CoaddInput], box: Box) -> Box:
+def describe_coadd(coadd: Exposure, inputs: Sequence[CoaddInput], settings: CoaddSettings) -> None:
+    """Tell a coadd its inputs, their PSF and aperture corrections, and how they are combined, in place."""
+    coadd.inputs = coadd_inputs_table(inputs)
+    psf = coadd_psf(inputs, coadd.bbox)
+    coadd.psf = psf
+    if psf is not None:
+        coadd.aperture_corrections = cast("dict[str, Any]", coadd_aperture_corrections(psf))
+    coadd.metadata |= {"coadd_statistic": str(settings.statistic), "coadd_n_inputs": len(inputs)}
+
+
+def coadd_extent(inputs: Sequence[CoaddInput], box: Box) -> Box:
     """The part of a box that any input reaches."""
     parts = [part.bbox.intersection(box) for part in inputs]
     return Box.factory[
@@ -97,56 +125,11 @@ def strips(box: Box, n_inputs: int, settings: CoaddSettings) -> Iterator[Box]:
     """Cut a box into strips of whole rows whose stacks fit the memory allowed, from the bottom up."""
     budget = settings.max_memory_mb * 1e6 / (_BYTES_A_SAMPLE * n_inputs * box.x.size)
     rows = max(1, int(budget) - 2 * STRUCTURE_RADIUS)
+    if settings.subregion_size is not None:
+        width, height = settings.subregion_size
+        rows = max(1, min(rows, width * height // box.x.size))
     for start in range(box.y.start, box.y.stop, rows):
         yield Box.factory[start : min(start + rows, box.y.stop), box.x.start : box.x.stop]
-
-
-def _combine_strip(
-    inputs: Sequence[CoaddInput], strip: Box, box: Box, settings: CoaddSettings
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Image, variance, mask bits and number of inputs of a strip."""
-    clipping = settings.statistic is Statistic.CLIPPED and settings.iterations > 0
-    margin = STRUCTURE_RADIUS if clipping else 0
-    start, stop = max(box.y.start, strip.y.start - margin), min(box.y.stop, strip.y.stop + margin)
-    image, variance, bits = _read_stack(inputs, Box.factory[start:stop, box.x.start : box.x.stop])
-    bad = bitmask(*settings.bad_planes)
-    out, spread, mask, used = combine_stack(
-        image,
-        variance,
-        bits,
-        np.array([part.weight for part in inputs]),
-        bad,
-        tuple(bitmask(name) for name in ("NO_DATA", "EDGE", "REJECTED", "CLIPPED", "SENSOR_EDGE")),
-        _thresholds(settings),
-        (settings.n_sigma, settings.iterations if clipping else 0, settings.structure),
-        (strip.y.start - start, strip.y.stop - start),
-    )
-    mask[(mask & bitmask("REJECTED", "CLIPPED", "SENSOR_EDGE")) != 0] |= bitmask("INEXACT_PSF")
-    mask &= ~bitmask(*settings.remove_planes)
-    return out, spread, mask, used
-
-
-def _read_stack(inputs: Sequence[CoaddInput], box: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Image, variance and mask bits ``[n, y, x]`` of all inputs inside a box."""
-    shape = (len(inputs), *box.shape)
-    image, variance = np.full(shape, np.nan, np.float32), np.full(shape, np.inf, np.float32)
-    bits = np.full(shape, bitmask("NO_DATA"), np.int32)
-    for n, part in enumerate(inputs):
-        try:
-            here = part.bbox.intersection(box)
-        except OutsideError:
-            continue
-        at = (n, *here.slice_within(box))
-        image[at], variance[at], bits[at] = part.planes(here)
-    return image, variance, bits
-
-
-def _thresholds(settings: CoaddSettings) -> np.ndarray:
-    """Propagation threshold of every bit of the mask."""
-    thresholds = np.full(len(MASK_SCHEMA.names), _NEVER)
-    for name, threshold in settings.propagation_thresholds.items():
-        thresholds[bitmask(name).bit_length() - 1] = threshold
-    return thresholds
 
 
 def coadd_inputs_table(inputs: Sequence[CoaddInput]) -> Table:

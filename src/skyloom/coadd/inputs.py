@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import astropy.units as u
 import numpy as np
 from lsst.images import Box
 
-from skyloom.errors import BadFrameError
+from skyloom.background import render_field
+from skyloom.errors import BadFrameError, FrameError
 from skyloom.images import Exposure, bitmask, bits_of
+
+if TYPE_CHECKING:
+    from lsst.images.fields import Field
 
 __all__ = ["CoaddInput", "ExposureHandle", "WarpHandle", "prepare_inputs", "warp_weight"]
 
+_WHOLE = ["image", "variance", "mask", "unit", "bbox"]
 _MAX_SAMPLE = 1_000_000
 """Pixels of the variance plane that are looked at for the weight, every n-th in x and y."""
 _MIN_SAMPLE = 10_000
@@ -63,17 +68,49 @@ class CoaddInput:
     handle: WarpHandle
     bbox: Box
     """Pixels of the warp; all others of the patch are missing."""
+    scale: float = 1.0
+    """What the warp's pixels are multiplied by."""
+    offset: Field | None = None
+    """What is added to them after that, on the pixels of the tract."""
+    offset_rms: float = 0.0
+    """Its error, by which their variance grows."""
 
     def planes(self, box: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Image, variance and mask bits ``[y, x]`` inside a box of the warp, read for this call."""
         parts = self.handle.get(
             component="components", parameters={"components": ["image", "variance", "mask"], "bbox": box}
         )
-        return parts["image"].array, parts["variance"].array, bits_of(parts["mask"])
+        image, variance = parts["image"].array, parts["variance"].array
+        if self.scale != 1.0:
+            image, variance = image * np.float32(self.scale), variance * np.float32(self.scale**2)
+        if self.offset is not None:
+            image = image + render_field(self.offset, box)
+        if self.offset_rms:
+            variance = variance + np.float32(self.offset_rms**2)
+        return image, variance, bits_of(parts["mask"])
 
 
-def prepare_inputs(handles: Iterable[WarpHandle], bad_planes: Iterable[str]) -> tuple[list[CoaddInput], dict[int, str]]:
+def prepare_inputs(
+    handles: Iterable[WarpHandle],
+    bad_planes: Iterable[str],
+    *,
+    sigma_clip: float = 3.0,
+    clip_iter: int = 2,
+    scale_of: Callable[[WarpHandle], float] | None = None,
+) -> tuple[list[CoaddInput], dict[int, str]]:
     """Weigh warps, and say which cannot take part and why.
+
+    Parameters
+    ----------
+    handles
+        References to warps.
+    bad_planes
+        Mask planes that exclude a sample.
+    sigma_clip, clip_iter
+        Clipping of the variance planes, as for `warp_weight`.
+    scale_of
+        Tells what a warp's pixels are multiplied by, in whatever unit they are.  Warps of which it raises a
+        `FrameError` are left out.
 
     Returns
     -------
@@ -85,40 +122,49 @@ def prepare_inputs(handles: Iterable[WarpHandle], bad_planes: Iterable[str]) -> 
     Raises
     ------
     BadFrameError
-        If a warp is not in nJy, or two are of the same visit.
+        If two warps are of the same visit.
     """
     inputs: dict[int, CoaddInput] = {}
     skipped: dict[int, str] = {}
+    bad = bitmask(*bad_planes)
     for handle in handles:
         visit = int(handle.dataId["visit"])
         if visit in inputs or visit in skipped:
             raise BadFrameError(f"Visit {visit} appears twice among the warps.", cure="Give one warp a visit.")
-        parts = handle.get(component="components", parameters={"components": ["variance", "mask", "unit", "bbox"]})
-        _check_unit(parts["unit"], visit)
-        weight = warp_weight(parts["variance"].array, bits_of(parts["mask"]), bitmask(*bad_planes))
-        if weight > 0.0:
-            inputs[visit] = CoaddInput(visit, weight, handle, parts["bbox"])
-        else:
+        try:
+            scale = 1.0 if scale_of is None else float(scale_of(handle))
+        except FrameError as error:
+            skipped[visit] = str(error)
+            continue
+        parts = handle.get(component="components", parameters={"components": _WHOLE})
+        weight = warp_weight(parts["variance"].array, bits_of(parts["mask"]), bad, sigma_clip, clip_iter)
+        if scale_of is None and parts["unit"] != u.nJy:
+            skipped[visit] = f"it is in {parts['unit']}, not nJy"
+        elif not weight > 0.0:
             skipped[visit] = "no pixel with a finite positive variance"
+        elif not np.isfinite(parts["image"].array).any():
+            skipped[visit] = "no pixel with a value"
+        else:
+            inputs[visit] = CoaddInput(visit, weight / scale**2, handle, parts["bbox"], scale)
     return [inputs[visit] for visit in sorted(inputs)], skipped
 
 
-def _check_unit(unit: u.UnitBase | None, visit: int) -> None:
-    if unit != u.nJy:
-        raise BadFrameError(f"The warp of visit {visit} is in {unit}, not nJy.", cure="Calibrate its frames.")
-
-
-def warp_weight(variance: np.ndarray, bits: np.ndarray, bad: int) -> float:
-    """1 / mean of a variance plane, clipped at 3 sigma twice; 0 where no pixel has a finite positive variance.
+def warp_weight(variance: np.ndarray, bits: np.ndarray, bad: int, sigma_clip: float = 3.0, clip_iter: int = 2) -> float:
+    """1 / clipped mean of a variance plane; 0 where no pixel has a finite positive variance.
 
     Parameters
     ----------
     variance
-        ``[y, x]``.
+        ``[y, x]``.  Of large planes every n-th pixel is looked at in x and y, a million in all.
     bits
         Mask bits ``[y, x]``.
     bad
         Pixels with any of these bits do not count.
+    sigma_clip
+        Limit, standard deviations: first about the median, by the interquartile range, then about the mean of those
+        that stayed.
+    clip_iter
+        How often to clip.
     """
     step = int(np.ceil(np.sqrt(variance.size / _MAX_SAMPLE)))
     values = _usable(variance[::step, ::step], bits[::step, ::step], bad)
@@ -128,11 +174,13 @@ def warp_weight(variance: np.ndarray, bits: np.ndarray, bad: int) -> float:
         return 0.0
     low, centre, high = np.percentile(values, (25.0, 50.0, 75.0))
     scale = 0.741301109252802 * (high - low)
-    for _ in range(2):
-        kept = values[np.abs(values - centre) <= 3.0 * scale]
+    for _ in range(clip_iter):
+        kept = values[np.abs(values - centre) <= sigma_clip * scale]
         if kept.size == 0:
             break
-        centre, scale = float(kept.mean()), float(kept.std())
+        centre = float(kept.mean())
+        if kept.size > 1:
+            scale = float(kept.std(ddof=1))
     return float(1.0 / centre)
 
 

@@ -6,122 +6,52 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from lsst.images import Box, Image, SkyProjection
-from lsst.pex.config import ChoiceField, DictField, ListField, RangeField
-from lsst.pipe.base import (
-    NoWorkFound,
-    PipelineTask,
-    PipelineTaskConfig,
-    PipelineTaskConnections,
-    QuantumContext,
-    Struct,
-)
-from lsst.pipe.base.connectionTypes import Input, Output
+from lsst.images import Box, SkyProjection
+from lsst.pipe.base import NoWorkFound, PipelineTask, QuantumContext, Struct
 
-from skyloom.coadd import CoaddSettings, Statistic, WarpHandle, assemble_coadd, prepare_inputs
-from skyloom.images import MASK_PLANES, Exposure, to_coadd
+from skyloom.images import MASK_PLANES, Exposure, bitmask, to_coadd
 
+from .assemble_coadd_config import AssembleCoaddConfig, AssembleCoaddConnections
+from .assemble_coadd_methods import AssembleCoaddMethods
 from .failure import failing_frames
 
 if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from skyloom.coadd import WarpHandle
     from skyloom.skymap import SkyMap
+
+    from .interp_image import InterpImageTask
 
 __all__ = ["AssembleCoaddConfig", "AssembleCoaddConnections", "AssembleCoaddTask"]
 
-_DEFAULTS = CoaddSettings()
 
+class AssembleCoaddTask(AssembleCoaddMethods, PipelineTask):
+    """Combine the warps of a patch in one band; with too few warps there is no work.
 
-def _is_plane(name: str) -> bool:
-    return name in MASK_PLANES
-
-
-class AssembleCoaddConnections(PipelineTaskConnections, dimensions=("skymap", "tract", "patch", "band")):
-    """The warps of a patch in one band, and their coadd."""
-
-    warps = Input(
-        doc="Warps of the visits that overlap the patch.",
-        name="direct_warp",
-        storageClass="WarpImage",
-        dimensions=("instrument", "visit", "skymap", "tract", "patch"),
-        multiple=True,
-        deferLoad=True,
-    )
-    sky_map = Input(doc="The sky map.", name="sky_map", storageClass="SkyloomSkyMap", dimensions=("skymap",))
-    coadd = Output(
-        doc="Weighted mean of the warps, nJy, with the PSF and the table of its inputs.",
-        name="deep_coadd",
-        storageClass="CoaddImage",
-        dimensions=("skymap", "tract", "patch", "band"),
-    )
-    n_image = Output(
-        doc="Number of warps in each pixel.",
-        name="deep_coadd_n_image",
-        storageClass="ImageV2",
-        dimensions=("skymap", "tract", "patch", "band"),
-    )
-
-
-class AssembleCoaddConfig(PipelineTaskConfig, pipelineConnections=AssembleCoaddConnections):
-    """Settings of `AssembleCoaddTask`."""
-
-    statistic: Any = ChoiceField(
-        dtype=str,
-        default=str(_DEFAULTS.statistic),
-        allowed={"CLIPPED": "Weighted mean without outliers.", "MEAN": "Weighted mean."},
-        doc="How the samples of a pixel become one value.",
-    )
-    n_sigma: Any = RangeField(
-        dtype=float, default=_DEFAULTS.n_sigma, min=0.0, inclusiveMin=False, doc="Limit of the clipping, sigma."
-    )
-    iterations: Any = RangeField(dtype=int, default=_DEFAULTS.iterations, min=0, doc="How often to look for outliers.")
-    structure: Any = RangeField(
-        dtype=float,
-        default=_DEFAULTS.structure,
-        min=0.0,
-        doc="Slack of the clipping, as a part of the median image's range within two pixels.",
-    )
-    bad_planes: Any = ListField(
-        dtype=str, default=list(_DEFAULTS.bad_planes), itemCheck=_is_plane, doc="Planes that exclude a sample."
-    )
-    remove_planes: Any = ListField(
-        dtype=str, default=list(_DEFAULTS.remove_planes), itemCheck=_is_plane, doc="Planes not handed on to the coadd."
-    )
-    propagation_thresholds: Any = DictField(
-        keytype=str,
-        itemtype=float,
-        default=dict(_DEFAULTS.propagation_thresholds),
-        keyCheck=_is_plane,
-        doc="A plane is also set where left-out samples that have it carry more than this share of the weight.",
-    )
-    max_memory_mb: Any = RangeField(
-        dtype=float,
-        default=_DEFAULTS.max_memory_mb,
-        min=0.0,
-        inclusiveMin=False,
-        doc="Memory for the stack of pixels, MB; sets how many rows are combined at once.",
-    )
-    min_inputs: Any = RangeField(dtype=int, default=1, min=1, doc="With fewer warps no coadd is made.")
-
-    def settings(self) -> CoaddSettings:
-        """The same as the algorithm takes it."""
-        return CoaddSettings(
-            statistic=Statistic(self.statistic),
-            n_sigma=self.n_sigma,
-            iterations=self.iterations,
-            structure=self.structure,
-            bad_planes=tuple(self.bad_planes),
-            remove_planes=tuple(self.remove_planes),
-            propagation_thresholds=dict(self.propagation_thresholds),
-            max_memory_mb=self.max_memory_mb,
-        )
-
-
-class AssembleCoaddTask(PipelineTask):
-    """Combine the warps of a patch in one band; with too few warps there is no work."""
+    Raises
+    ------
+    RuntimeError
+        If ``brightObjectMaskName`` is asked for and not a mask plane.
+    """
 
     ConfigClass = AssembleCoaddConfig
     _DefaultName = "assemble_coadd"
     config: AssembleCoaddConfig
+    interpImage: InterpImageTask
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("interpImage", "scaleZeroPoint", "inputMapper", "matchBackgrounds"):
+            self.makeSubtask(name)
+        self.warpType: str = self.config.warpType
+        """Which warps are combined: "direct" or "psfMatched"."""
+        if self.config.doMaskBrightObjects:
+            plane = self.config.brightObjectMaskName
+            if plane not in MASK_PLANES:
+                raise RuntimeError(f"There is no mask plane {plane!r}; there are {', '.join(MASK_PLANES)}.")
+            self.brightObjectBitmask: int = bitmask(plane)
+            """The bit of the plane of bright objects; only with ``doMaskBrightObjects``."""
 
     def runQuantum(
         self,
@@ -135,12 +65,34 @@ class AssembleCoaddTask(PipelineTask):
         sky_map: SkyMap = inputs["sky_map"]
         tract = sky_map.tract(int(data_id["tract"]))
         box = tract.patch(int(data_id["patch"])).outer_bbox
+        warps: Sequence[WarpHandle] = inputs["warps"]
+        if self.config.doSelectVisits:
+            warps = _selected(warps, inputs["selectedVisits"])
         with failing_frames(self):
-            result = self.run(inputs["warps"], box=box, projection=tract.projection, band=str(data_id["band"]))
-        result.coadd = to_coadd(result.coadd)
-        butlerQC.put(result, outputRefs)
+            result = self.run(
+                warps,
+                box=box,
+                projection=tract.projection,
+                band=str(data_id["band"]),
+                bright_objects=inputs.get("brightObjectMask"),
+                sky_map=sky_map,
+                data_id=data_id,
+            )
+        if self.config.doWrite:
+            result.coadd = to_coadd(result.coadd)
+            butlerQC.put(result, outputRefs)
 
-    def run(self, warps: Sequence[WarpHandle], *, box: Box, projection: SkyProjection[Any], band: str) -> Struct:
+    def run(
+        self,
+        warps: Sequence[WarpHandle],
+        *,
+        box: Box,
+        projection: SkyProjection[Any],
+        band: str,
+        bright_objects: Table | None = None,
+        sky_map: SkyMap | None = None,
+        data_id: Any = None,
+    ) -> Struct:
         """Combine warps.
 
         Parameters
@@ -153,33 +105,58 @@ class AssembleCoaddTask(PipelineTask):
             Sky projection of the tract.
         band
             Short name of the passband.
+        bright_objects
+            Catalogue of bright objects, for ``doMaskBrightObjects``.
+        sky_map
+            The sky map, for ``doMatchBackgrounds``.
+        data_id
+            Tract, patch and band, against which the catalogue is checked.
 
         Returns
         -------
         Struct
             ``coadd``: an `skyloom.images.Exposure` with the table of its inputs and their PSF.
             ``n_image``: number of warps in each pixel, uint16.
+            ``inputMap``: None without ``doInputMap``.
 
         Raises
         ------
-        skyloom.errors.BadFrameError
-            If a warp is not in nJy.
         lsst.pipe.base.NoWorkFound
             If fewer than ``min_inputs`` warps can take part.
         """
-        settings = self.config.settings()
-        inputs, skipped = prepare_inputs(warps, settings.bad_planes)
-        self._report_skipped(skipped)
-        if len(inputs) < self.config.min_inputs:
-            raise NoWorkFound(f"{len(inputs)} of {len(warps)} warps can take part, {self.config.min_inputs} needed.")
-        coadd, n_image = assemble_coadd(inputs, box, projection, settings, band=band)
-        self._report(coadd, n_image)
-        return Struct(coadd=coadd, n_image=Image(n_image.astype(np.uint16), bbox=box))
+        prepared = self.prepareInputs(warps)
+        sky_info = Struct(bbox=box, wcs=projection, band=band)
+        matches = None
+        if self.config.doMatchBackgrounds and prepared.tempExpRefList:
+            prepared = self.backgroundMatching(Struct(**prepared.getDict(), skyMap=sky_map))
+            matches = prepared.backgroundInfoList
+        references = prepared.tempExpRefList
+        if len(references) < self.config.min_inputs:
+            raise NoWorkFound(
+                f"{len(references)} of {len(warps)} warps can take part, {self.config.min_inputs} needed."
+            )
+        result = self.assemble(sky_info, references, prepared.imageScalerList, prepared.weightList, matches)
+        coadd: Exposure = result.coaddExposure
+        if matches is not None:
+            self.addBackgroundMatchingMetadata(coadd, references, matches)
+        self.finish_coadd(coadd, bright_objects, data_id)
+        self._report(coadd, result.nImage.array)
+        return Struct(coadd=coadd, n_image=result.nImage, inputMap=getattr(result, "inputMap", None))
 
-    def _report_skipped(self, skipped: dict[int, str]) -> None:
-        for visit, reason in skipped.items():
-            self.log.warning("the warp of visit %d is left out: %s", visit, reason)
-        self.metadata["skipped_visits"] = list(skipped)
+    def finish_coadd(self, coadd: Exposure, bright_objects: Table | None = None, data_id: Any = None) -> None:
+        """Interpolate missing pixels if ``doInterp``, then mask bright objects if ``doMaskBrightObjects``, in place.
+
+        Parameters
+        ----------
+        coadd
+            What `assemble` makes.
+        bright_objects, data_id
+            As for `run`.
+        """
+        if self.config.doInterp:
+            self.interpImage.run(coadd, planeName="NO_DATA")
+        if self.config.doMaskBrightObjects:
+            self.setBrightObjectMasks(coadd, data_id, bright_objects)
 
     def _report(self, coadd: Exposure, n_image: np.ndarray) -> None:
         """Record the inputs, by which a stale coadd is found, and a few figures."""
@@ -192,3 +169,9 @@ class AssembleCoaddTask(PipelineTask):
         self.log.info(
             "%d warps, %.0f %% of the patch filled", len(visits), 100.0 * float(self.metadata["filled_fraction"])
         )
+
+
+def _selected(warps: Sequence[WarpHandle], visits: Any) -> list[WarpHandle]:
+    """The warps of some visits, in their order."""
+    by_visit = {int(warp.dataId["visit"]): warp for warp in warps}
+    return [by_visit[visit] for visit in map(int, visits) if visit in by_visit]
