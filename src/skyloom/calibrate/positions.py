@@ -40,9 +40,9 @@ def fit_astrometry(frame: CalibratedFrame, loader: ReferenceLoader, settings: Ca
         reference, solution = _solve_farther_away(frame, rows, loader, settings, error)
     frame.astrometry = solution
     exposure.projection = solution.projection
-    table["ra"], table["dec"] = _sky(frame, table)
+    table["ra"][:], table["dec"][:] = _sky(frame, table)
     if frame.psf_stars is not None:
-        frame.psf_stars["ra"], frame.psf_stars["dec"] = _sky(frame, frame.psf_stars)
+        frame.psf_stars["ra"][:], frame.psf_stars["dec"][:] = _sky(frame, frame.psf_stars)
     used = np.zeros(len(table), dtype=bool)
     used[rows[np.asarray(solution.matches["detection"])[np.asarray(solution.matches["fitted"])]]] = True
     table["calib_astrometry_used"] = Column(used, description="Fitted by the astrometric solution.")

@@ -1,4 +1,4 @@
-"""``skyloom export``: frames and coadds as plain FITS, catalogues as FITS or CSV, joint fits as headers for SWarp."""
+"""``skyloom export``: images as plain FITS, catalogues as FITS, CSV or VOTable, joint fits as headers for SWarp."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ import click
 @click.option(
     "--format",
     "file_format",
-    type=click.Choice(["fits", "csv", "head"]),
-    help="csv for catalogues; head for headers from joint_wcs, joint_photo_calib  [default: fits]",
+    type=click.Choice(["fits", "csv", "votable", "head"]),
+    help="csv or votable for catalogues; head for headers from joint_wcs, joint_photo_calib  [default: fits]",
 )
 @click.option(
     "--wcs",

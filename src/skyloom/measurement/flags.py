@@ -32,13 +32,13 @@ def set_pixel_flags(table: Table, frame: Frame, peaks: Peaks, x: np.ndarray, y: 
     some, every = centre_bits(frame.bits, column, row)
     height, width = frame.shape
     outside = (column < 0) | (column >= width) | (row < 0) | (row >= height)
-    table["footprint_area"] = area[peaks.footprint]
-    table["flag_off_image"] = outside
+    table["footprint_area"][:] = area[peaks.footprint]
+    table["flag_off_image"][:] = outside
     for name, plane in PIXEL_FLAGS.items():
         bit = bitmask(plane)
-        table[f"flag_{name}"] = (anywhere[peaks.footprint] & bit) != 0
-        table[f"flag_{name}_center"] = (some & bit) != 0
-        table[f"flag_{name}_center_all"] = (every & bit) != 0
+        table[f"flag_{name}"][:] = (anywhere[peaks.footprint] & bit) != 0
+        table[f"flag_{name}_center"][:] = (some & bit) != 0
+        table[f"flag_{name}_center_all"][:] = (every & bit) != 0
     table["flag_edge"] |= _touches_border(frame, peaks)[peaks.footprint]
     for name in ("flag_edge", "flag_edge_center", "flag_edge_center_all"):
         table[name] |= outside

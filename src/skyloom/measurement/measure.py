@@ -33,6 +33,7 @@ def measure_sources(
     psf_sigma: float | None = None,
     light: SourcePixels | None = None,
     sky_sources: FootprintSet | None = None,
+    positions: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Table:
     """Measure every peak of every footprint on a background-subtracted exposure.
 
@@ -56,6 +57,8 @@ def measure_sources(
     sky_sources
         Places without a source, of `place_sky_sources`, measured there and listed last; their ids become those of
         their rows.
+    positions
+        Columns and rows, px, at which the peaks are measured, in their order; without them each source is centred.
 
     Returns
     -------
@@ -75,13 +78,17 @@ def measure_sources(
     cover_sources(frame, peaks, light, generator.catalog_id)
     pixels = own_pixels(frame, peaks, light)
     window = max(psf_sigma, settings.min_window_sigma)
-    _set_centroids(table, frame, peaks, pixels, window, settings)
-    if exposure.psf is not None:
-        recentre_blends(table, frame, peaks, exposure.psf, window, settings)
+    if positions is not None:
+        table["x"][:], table["y"][:] = positions
+        table["peak_value"][:] = frame.planes.image[peaks.y, peaks.x]
+    else:
+        _set_centroids(table, frame, peaks, pixels, window, settings)
+        if exposure.psf is not None:
+            recentre_blends(table, frame, peaks, exposure.psf, window, settings)
     set_fluxes(table, frame, peaks, pixels, exposure.psf, psf_sigma, settings)
     set_pixel_flags(table, frame, peaks, np.asarray(table["x"]) - frame.x0, np.asarray(table["y"]) - frame.y0)
     if exposure.projection is not None and len(table):
-        table["ra"], table["dec"] = pixel_to_radec(exposure.projection, table["x"], table["y"])
+        table["ra"][:], table["dec"][:] = pixel_to_radec(exposure.projection, table["x"], table["y"])
     first_ids = np.asarray(table["source_id"])[peaks.group_start[:-1]]
     footprints.ids[:] = first_ids[: len(footprints)]
     if sky_sources is not None:
@@ -96,13 +103,13 @@ def _joined(footprints: FootprintSet, others: FootprintSet) -> FootprintSet:
 
 def _set_ids(table: Table, peaks: Peaks, generator: IdGenerator, n_footprints: int) -> None:
     """Number the rows; all rows of a blend, the first included, point to its first.  Later footprints are sky."""
-    table["source_id"] = generator.ids(len(peaks))
-    table["flag_blended"] = peaks.blended
+    table["source_id"][:] = generator.ids(len(peaks))
+    table["flag_blended"][:] = peaks.blended
     sky = peaks.footprint >= n_footprints
-    table["flag_sky_source"], table["is_primary"] = sky, ~sky
-    table["is_isolated"] = ~sky & ~peaks.blended
+    table["flag_sky_source"][:], table["is_primary"][:] = sky, ~sky
+    table["is_isolated"][:] = ~sky & ~peaks.blended
     first = np.asarray(table["source_id"])[peaks.group_start[peaks.footprint]] if len(peaks) else 0
-    table["parent_id"] = np.where(peaks.blended, first, 0)
+    table["parent_id"][:] = np.where(peaks.blended, first, 0)
 
 
 def _set_centroids(
@@ -114,7 +121,7 @@ def _set_centroids(
     place = pixels._replace(owner=pixels.owner[source])
     position, flags = measure_positions(frame.planes, place, x[source], y[source], window, settings.max_centroid_shift)
     x[source], y[source] = position[:, 0], position[:, 1]
-    table["x"], table["y"] = x + frame.x0, y + frame.y0
+    table["x"][:], table["y"][:] = x + frame.x0, y + frame.y0
     table["x_err"][source], table["y_err"][source] = position[:, 2], position[:, 3]
     table["flag_centroid"][source] = flags != 0
-    table["peak_value"] = frame.planes.image[peaks.y, peaks.x]
+    table["peak_value"][:] = frame.planes.image[peaks.y, peaks.x]

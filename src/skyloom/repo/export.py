@@ -20,12 +20,15 @@ from skyloom.images import WcsForm
 
 from .head_files import HAS_HEAD_CARDS, PixelUnit, frame_head, why_no_head, write_head
 from .plain_fits import data_id_cards, image_hdus, masked_image_hdus, set_card, table_hdus
+from .votable import write_votable
 
 __all__ = ["Format", "export_datasets", "export_heads", "find_exportable", "write_plain"]
 
-type Format = Literal["fits", "csv"]
+type Format = Literal["fits", "csv", "votable"]
 
 _LOG = logging.getLogger(__name__)
+_SUFFIX = {"votable": "vot"}
+"""Of formats whose files are not named as they are."""
 
 
 def find_exportable(
@@ -68,7 +71,7 @@ def export_datasets(
     folder
         Where to write; it is made if need be.
     file_format
-        ``fits`` or, for catalogues, ``csv``; FITS by default.
+        ``fits`` or, for catalogues, ``csv`` or ``votable``; FITS by default.
     wcs
         How the distorted sky projection of an image is written.
 
@@ -80,7 +83,7 @@ def export_datasets(
     Raises
     ------
     RepositoryError
-        If a dataset is neither an image nor a catalogue, or an image is to be CSV.
+        If a dataset is neither an image nor a catalogue, or an image is to be anything but FITS.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for ref in refs:
@@ -156,8 +159,10 @@ def export_heads(
 
 def write_plain(dataset: Any, stem: Path, data_id: dict[str, Any], file_format: Format, wcs: WcsForm = "sip") -> Path:
     """Write one dataset to ``stem`` with the suffix of its format; see `export_datasets`."""
-    path = stem.with_name(f"{stem.name}.{file_format}")
+    path = stem.with_name(f"{stem.name}.{_SUFFIX.get(file_format, file_format)}")
     match dataset, file_format:
+        case Table(), "votable":
+            return write_beside(path, lambda part: write_votable(dataset, part))
         case Table(), "csv":
             return write_beside(path, lambda part: _write_csv(dataset, part))
         case Table(), "fits":
@@ -169,7 +174,7 @@ def write_plain(dataset: Any, stem: Path, data_id: dict[str, Any], file_format: 
         case _:
             raise RepositoryError(
                 f"a {type(dataset).__name__} cannot be exported as {file_format}.",
-                cure="Images are exported as FITS, catalogues as FITS or CSV.",
+                cure="Images are exported as FITS, catalogues as FITS, CSV or VOTable.",
             )
     return _write_hdus(path, hdus)
 

@@ -1,0 +1,65 @@
+"""Safe-clip and compare-warp coadds in a repository: frames to warps, matched warps, coadds and artifact masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.resources import files
+
+import numpy as np
+import pytest
+from lsst.daf.butler import Butler, Config
+from lsst.pipe.base import Pipeline
+from lsst.pipe.base.simple_pipeline_executor import SimplePipelineExecutor
+
+from skyloom.images import bitmask, bits_of, from_coadd
+from skyloom.repo.regions import update_regions
+from skyloom.repo.skymaps import make_sky_map
+from tasks.test_warp_and_coadd import SKY, fill
+
+KINDS = {"safe": "SafeClipAssembleCoaddTask", "compared": "CompareWarpAssembleCoaddTask"}
+
+
+@pytest.fixture(scope="module")
+def butler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Butler]:
+    root = str(tmp_path_factory.mktemp("artifacts") / "repo")
+    Butler.makeRepo(root, config=Config(str(files("skyloom.repo") / "seed.yaml")))
+    with Butler.from_config(root, writeable=True, run="frames") as butler:
+        fill(butler)
+        update_regions(butler, "frames", "tiny")
+        make_sky_map(butler, "field", "frames", instrument="tiny", patch_size=600, border=30)
+        pipeline = Pipeline("artifacts")
+        pipeline.addTask("skyloom.tasks.MakeDirectWarpTask", "make_direct_warp")
+        pipeline.addTask("skyloom.tasks.MakePsfMatchedWarpTask", "make_psf_matched_warp")
+        pipeline.addConfigOverride("make_psf_matched_warp", "match.spatial_order", 0)
+        for label, task in KINDS.items():
+            pipeline.addTask(f"skyloom.tasks.{task}", label)
+            pipeline.addConfigOverride(label, "doWriteArtifactMasks", True)
+            for name in ("coadd", "n_image", "artifactMasks"):
+                pipeline.addConfigOverride(label, f"connections.{name}", f"{label}_{name}")
+        pipeline.addConfigOverride("safe", "artifactDecision", "union")
+        writer = butler.clone(run="coadds", collections=["frames", "skymaps"])
+        executor = SimplePipelineExecutor.from_pipeline(pipeline, where="skymap = 'field'", butler=writer)
+        executor.run(register_dataset_types=True)
+        yield butler.clone(collections=["coadds", "frames", "skymaps"])
+
+
+@pytest.mark.parametrize("label", KINDS)
+def test_coadds_and_masks_are_written(butler: Butler, label: str) -> None:
+    coadd = from_coadd(butler.get(f"{label}_coadd", SKY, band="r"))
+    assert coadd.metadata["coadd_statistic"] == "MEAN"
+    assert butler.get(f"{label}_n_image", SKY, band="r").array.max() <= 3
+    masks = {
+        ref.dataId["visit"]: butler.get(ref) for ref in butler.query_datasets(f"{label}_artifactMasks", find_first=True)
+    }
+    assert set(masks) >= {1, 2, 3}
+    assert all(mask.bbox == coadd.bbox for mask in masks.values())
+
+
+def test_trail_is_masked_in_its_visit(butler: Butler) -> None:
+    mask = bits_of(butler.get("safe_artifactMasks", SKY, visit=2, instrument="tiny"))
+    found = mask & bitmask("CLIPPED") != 0
+    assert 300 < found.sum() < 0.2 * found.size
+    coadd = from_coadd(butler.get("safe_coadd", SKY, band="r"))
+    assert (coadd.bits[found] & bitmask("CLIPPED") != 0).mean() > 0.7
+    held = np.isfinite(coadd.image.array)
+    assert held.any()
