@@ -20,7 +20,7 @@ def test_megaprime_is_drp_with_a_task_of_its_own() -> None:
 
 
 def test_shipped_pipelines_are_found_by_name() -> None:
-    assert shipped_pipelines() == ["drp", "drp_post_isr", "masters", "megaprime", "sky_correction"]
+    assert shipped_pipelines() == ["catalogues", "deep", "drp", "drp_post_isr", "masters", "megaprime", "sky_correction"]
     assert find_pipeline("drp").name == "drp.yaml"
 
 
@@ -33,7 +33,7 @@ def test_a_pipeline_is_found_by_path(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(SkyloomError, match=r"'dpr'.*Shipped: drp, drp_post_isr"):
+    with pytest.raises(SkyloomError, match=r"'dpr'.*Shipped: .*drp, drp_post_isr"):
         find_pipeline("dpr")
 
 
