@@ -223,6 +223,16 @@ def test_a_band_whose_coadd_fails_is_left_empty() -> None:
     assert list(task.metadata.getArray("missing_bands")) == ["g"]
 
 
+def test_bands_without_a_source_make_an_empty_table() -> None:
+    table = detected(0, "r")[0].table
+    nothing = BandSources(table[np.asarray(table["flag_sky_source"])], FootprintSet([], BOX))
+    task = MeasureObjectsTask(config=MeasureObjectsTask.ConfigClass())
+    patch = sky_map().tract(0).patch(0)
+    objects = task.run({"r": nothing}, {"r": lambda: coadd(0, "r")}, patch=patch, sky_map=sky_map()).objects
+    assert len(objects) == 0
+    assert objects.colnames == objects_of(0, ("r",)).colnames
+
+
 def test_positions_in_arcsec_follow_the_pixels() -> None:
     table, which = merged_patches()
     good = truth().flux["r"][which] > 4000.0

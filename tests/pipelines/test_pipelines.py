@@ -20,7 +20,15 @@ def test_megaprime_is_drp_with_a_task_of_its_own() -> None:
 
 
 def test_shipped_pipelines_are_found_by_name() -> None:
-    assert shipped_pipelines() == ["catalogues", "deep", "drp", "drp_post_isr", "masters", "megaprime", "sky_correction"]
+    assert shipped_pipelines() == [
+        "catalogues",
+        "deep",
+        "drp",
+        "drp_post_isr",
+        "masters",
+        "megaprime",
+        "sky_correction",
+    ]
     assert find_pipeline("drp").name == "drp.yaml"
 
 
