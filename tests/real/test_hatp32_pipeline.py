@@ -40,6 +40,7 @@ def butler(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Butler:
     refcat = ("--name", "tycho2", "--system", "vega", "--epoch", "2000.0", "--mag", "VT=MAG_VT")
     call("refcat", "import", repo, str(folder / "reference_stars.csv"), *refcat)
     call("run", "drp", repo, "-o", "night")
+    call("run", "deep", repo, "-i", "night,cecilia/defaults", "-o", "deep")
     return Butler.from_config(repo, collections=["night"])
 
 
@@ -100,7 +101,11 @@ def test_the_coadd_covers_the_whole_drift(butler: Butler, coadd: Exposure, proje
         assert np.isfinite(coadd.image.array[rows, columns]).mean() > 0.99
 
 
-def test_hot_pixels_leave_no_trails(butler: Butler, coadd: Exposure, projections: list[SkyProjection]) -> None:
+@pytest.mark.parametrize("chain", ["night", "deep"])
+def test_hot_pixels_leave_no_trails(butler: Butler, chain: str, projections: list[SkyProjection]) -> None:
+    """Neither in the coadd whose samples are clipped nor in the one whose artifacts are masked."""
+    (found,) = butler.query_datasets("deep_coadd", collections=chain)
+    coadd = from_coadd(butler.get(found))
     (ref,) = butler.query_datasets("defects", collections="*", find_first=False)
     defects = butler.get(ref)
     single = defects[(defects["width"] == 1) & (defects["height"] == 1)]

@@ -14,10 +14,11 @@ from real.golden import FIELDS, clean_rows, published_zero_point, read_golden
 from skyloom.catalog.matching import match_pixels, match_sky
 from skyloom.cli import skyloom
 from skyloom.detection import detect_sources
-from skyloom.images import from_coadd
+from skyloom.images import bitmask, from_coadd, from_warp
 from skyloom.measurement import measure_sources
 
 GAIN = 4.76
+MATCHED = "direct_warp_background_matched"
 
 
 def call(*arguments: str) -> str:
@@ -114,3 +115,26 @@ def test_coadd_of_both_visits_keeps_the_magnitudes(butler: Butler, folder: Path)
     assert depth == 2
     assert len(difference) > 20
     assert np.median(difference) == pytest.approx(0.0, abs=0.02)
+
+
+def test_coadd_of_one_sky_is_as_deep_as_its_inputs_allow(repo: str) -> None:
+    """Quartiles of the sky beside those of each warp, on pixels that both visits see without a source."""
+    call("run", "deep", repo, "-i", "sdss,sdss/defaults", "-o", "deep")
+    spoiled = bitmask("DETECTED", "SAT", "BAD", "NO_DATA", "CR", "EDGE", "CLIPPED", "REJECTED")
+    with Butler.from_config(repo, collections=["deep"]) as butler:
+        for ref in butler.query_datasets("deep_coadd"):
+            coadd = from_coadd(butler.get(ref))
+            where = f"skymap = 'sdss' AND tract = {ref.dataId['tract']} AND patch = {ref.dataId['patch']}"
+            warps = [from_warp(butler.get(one)) for one in butler.query_datasets(MATCHED, where=where)]
+            common = coadd.bbox
+            for warp in warps:
+                common = common.intersection(warp.bbox)
+            parts = [one[common] for one in (coadd, *warps)]
+            clear = np.all([(one.bits & spoiled == 0) & np.isfinite(one.image.array) for one in parts], axis=0)
+            assert clear.sum() > 500_000
+            low, high = np.percentile([one.image.array[clear] for one in parts], (25, 75), axis=1)
+            noise = (high - low)[1:]
+            weight = 1.0 / np.array([np.median(one.variance.array[clear]) for one in parts[1:]])
+            expected = np.sqrt(np.sum((weight * noise) ** 2)) / weight.sum()
+            assert (high - low)[0] == pytest.approx(expected, rel=0.05)
+            assert (high - low)[0] < 0.8 * noise.min()
