@@ -1,0 +1,72 @@
+"""``skyloom report coadd``: the pictures of the coadds of a patch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from skyloom.report.patch import BandFigures
+
+
+@click.command()
+@click.argument("repo", type=click.Path(exists=True, file_okay=False))
+@click.argument("patch", type=int)
+@click.option("--tract", type=int, help="Needed where the patch has coadds in several.")
+@click.option("--band", "bands", multiple=True, help="Only this one; may be given again.")
+@click.option("--skymap", help="Needed where REPO has several sky maps.")
+@click.option("--coadd", default="deep_coadd", show_default=True, help="Which coadds: their dataset type.")
+@click.option(
+    "-c", "--collections", help="Where the products are, with commas between several.  [default: the newest of each]"
+)
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("report"),
+    show_default=True,
+    help="Folder to write to.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
+def command(
+    repo: str,
+    patch: int,
+    tract: int | None,
+    bands: tuple[str, ...],
+    skymap: str | None,
+    coadd: str,
+    collections: str | None,
+    folder: Path,
+    quiet: bool,
+) -> None:
+    """Write a page about the coadds of a PATCH of REPO: the patch in colours, depth, number of warps, PSF, noise, what
+    was clipped and rejected, and the visits, with what is out of the usual in words.
+
+    What failed or is missing is said on the page.  The page is one file that needs nothing else.
+    """
+    from lsst.daf.butler import Butler
+
+    from skyloom.report.patch import report_patch
+
+    with Butler.from_config(repo) as butler:
+        report = report_patch(
+            butler,
+            patch,
+            folder,
+            tract=tract,
+            sky_map=skymap,
+            bands=bands,
+            collections=[name for name in (collections or "").split(",") if name],
+            coadd=coadd,
+            advance=lambda one: None if quiet else click.echo(_line(one)),
+        )
+    if not quiet:
+        click.echo(report.page)
+
+
+def _line(one: BandFigures) -> str:
+    """What is said of a band when it is done."""
+    return f"band {one.band}: {f'failed: {one.failure}' if one.failure else one.verdict}"

@@ -1,0 +1,174 @@
+"""One page about a patch: the pictures of its coadds in all bands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .page import PageTable
+from .patch_inputs import PatchReader, patch_of
+from .patch_page import band_section, colour_page_figure, view_of_band, write_patch_page
+from .visit_page import Section, VisitPage
+
+if TYPE_CHECKING:
+    from lsst.daf.butler import Butler
+
+    from .patch_page import BandView
+    from .patch_picture import Picture
+
+__all__ = ["BandFigures", "PatchReport", "report_patch"]
+
+_SHOWN = {
+    "visits": ("n_visits", "{:.0f}"),
+    "filled (%)": ("filled_percent", "{:.1f}"),
+    "warps (median)": ("median_n", "{:.0f}"),
+    "5-sigma depth (AB mag)": ("depth_mag", "{:.2f}"),
+    "by fluxes of empty sky": ("depth_by_sky_mag", "{:.2f}"),
+    "FWHM (arcsec)": ("fwhm_arcsec", "{:.3f}"),
+    "ellipticity": ("ellipticity", "{:.3f}"),
+    "sky scatter": ("sky_scatter", "{:.2f}"),
+}
+"""Columns of the overview: a figure, and how it is written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BandFigures:
+    """What a report keeps of a band."""
+
+    band: str
+    run: str
+    values: Mapping[str, float]
+    """As `skyloom.report.patch_measured.measured_band` gives them."""
+    failure: str = ""
+    remarks: tuple[str, ...] = ()
+    """What is missing or out of the usual."""
+    odd_visits: tuple[int, ...] = ()
+    """Visits of which anything is out of the usual."""
+
+    @property
+    def verdict(self) -> str:
+        """In a few words."""
+        if self.failure:
+            return "failed"
+        counts = {"figure": len(self.remarks), "visit": len(self.odd_visits)}
+        said = [f"{count} {what}{'s' if count > 1 else ''}" for what, count in counts.items() if count]
+        return f"{' and '.join(said)} to look at" if said else "usual"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchReport:
+    """What was written."""
+
+    page: Path
+    bands: list[BandFigures]
+
+
+def report_patch(
+    butler: Butler,
+    patch: int,
+    folder: Path,
+    *,
+    tract: int | None = None,
+    sky_map: str | None = None,
+    bands: Sequence[str] = (),
+    collections: Sequence[str] = (),
+    coadd: str = "deep_coadd",
+    advance: Callable[[BandFigures], object] = lambda _: None,
+) -> PatchReport:
+    """Write a page about the coadds of a patch: the patch in colours, and a section a band.
+
+    Bands are read one at a time.  An assembly that failed, and what is missing, is said on the page.
+
+    Parameters
+    ----------
+    butler
+        The repository.
+    patch
+        Number of the patch.
+    folder
+        Receives ``coadd_<sky map>_<tract>_<patch>.html``; the name begins with ``coadd`` where that is another one.
+    tract
+        Needed where the patch has coadds in several.
+    sky_map
+        Needed where the repository has several.
+    bands
+        Wanted ones; empty for all.
+    collections
+        Where the products are, the first first; empty: the newest of each.
+    coadd
+        Dataset type of the coadds.
+    advance
+        Called with the figures of each band that is done.
+
+    Raises
+    ------
+    RepositoryError
+        If there is nothing to show.
+    """
+    place = patch_of(butler, patch, tract, sky_map, coadd)
+    reader = PatchReader(butler, place, collections, coadd)
+    sections: list[Section] = []
+    done: list[BandFigures] = []
+    pictures: dict[str, Picture] = {}
+    for band, run in reader.runs(bands).items():
+        # All pictures show the same part of the patch.
+        start = next((one.detail_origin for one in pictures.values()), None)
+        view = view_of_band(reader.read(band, run), start)
+        sections.append(band_section(view))
+        if view.picture is not None:
+            pictures[band] = view.picture
+        done.append(_figures(view))
+        advance(done[-1])
+    colours = colour_page_figure(pictures)
+    page = VisitPage(
+        title=f"Coadds of patch {place.id} of tract {place.tract.id} of {place.tract.skymap}",
+        summary=_sentence(done),
+        tables=[_overview(done, sections)],
+        figures=[] if colours is None else [colours],
+        sections=sections,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    name = "coadd" if coadd == "deep_coadd" else coadd
+    path = folder / f"{name}_{place.tract.skymap}_{place.tract.id}_{place.id}.html"
+    return PatchReport(page=write_patch_page(page, path), bands=done)
+
+
+def _figures(view: BandView) -> BandFigures:
+    return BandFigures(
+        band=view.products.band,
+        run=view.products.run,
+        values=view.values,
+        failure=view.products.failure,
+        remarks=tuple(view.remarks),
+        odd_visits=tuple(view.odd_visits),
+    )
+
+
+def _sentence(bands: Sequence[BandFigures]) -> str:
+    failed = sum(bool(one.failure) for one in bands)
+    runs = ", ".join(sorted({one.run for one in bands if one.run}))
+    parts = [f"{len(bands)} band{'s' if len(bands) != 1 else ''}" + (f" from {runs}" if runs else "")]
+    parts.append("no assembly failed" if failed == 0 else f"{failed} without a coadd")
+    visits = sum(len(one.odd_visits) for one in bands)
+    parts.append(f"{visits} visit{'s' if visits > 1 else ''} to look at" if visits else "no visit is out of the usual")
+    return "; ".join(parts) + "."
+
+
+def _overview(bands: Sequence[BandFigures], sections: Sequence[Section]) -> PageTable:
+    """A row a band, which leads to its section."""
+    rows = [
+        [
+            section.title,
+            *(text.format(one.values[name]) if name in one.values else "" for name, text in _SHOWN.values()),
+            one.verdict,
+        ]
+        for one, section in zip(bands, sections, strict=True)
+    ]
+    return PageTable(
+        title="Bands",
+        columns=["band", *_SHOWN, "verdict"],
+        rows=rows,
+        links=[f"#{section.anchor}" for section in sections],
+    )
