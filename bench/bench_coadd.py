@@ -8,7 +8,7 @@ same pixels.  Sources are marked on the frames before, as single-frame calibrati
 reading included.
 
 What is left of a trail is judged against the mean of the same warps without the pixels that the truth names, in sigma
-of that mean.  Peak memory is that of a process of its own, less what it had before the work, with 4, 16 and 64 inputs.
+of that mean.  Peak memory is that of a process of its own, with 4, 16 and 64 inputs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 import csv
 import importlib
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
+from astropy.table import Table
 from astropy.wcs import WCS
 from lsst.images import Box, Image, Mask, SkyProjection, TractFrame
 from lsst.images.psfs import GaussianPointSpreadFunction
@@ -34,10 +34,13 @@ from bench_swarp import Clock, prepare, read_frame, run_swarp
 from skyloom.coadd import CoaddInput, CoaddSettings, Statistic, assemble_coadd, masked_mean, prepare_inputs, safe_clip
 from skyloom.detection import DetectionSettings, find_sources
 from skyloom.images import MASK_SCHEMA, Exposure, bitmask, bits_of
+from skyloom.psf import CoaddPsf, CoaddPsfComponent
 from skyloom.warp import VisitWarp
 
 TRUTH = "VIGNETTED"
 """A plane that nothing else here uses: pixels that the truth names."""
+SMALL = CoaddSettings(statistic=Statistic.MEAN, max_memory_mb=16.0)
+"""Strips that fit the processor's cache."""
 PLANES = {"image": np.float32, "variance": np.float32, "mask": np.int32}
 
 
@@ -76,9 +79,7 @@ class StoredWarp:
         values = values[:, box.x.start - whole.x.start : box.x.stop - whole.x.start]
         if name != "mask":
             return Image(values, bbox=box)
-        mask = Mask(0, schema=MASK_SCHEMA, bbox=box)
-        bits_of(mask)[...] = values
-        return mask
+        return Mask(values[..., np.newaxis], schema=MASK_SCHEMA, bbox=box)
 
 
 def trails(folder: Path) -> dict[str, tuple[float, float]]:
@@ -136,10 +137,10 @@ def coadd_all(
         inputs, _ = prepare_inputs(warps, bad)
         with clock.step("skyloom:   of which artifacts"):
             result = safe_clip(inputs, box, tract)
-        clipped, _ = masked_mean(inputs, box, tract, result.masks)
+        clipped, _ = masked_mean(inputs, box, tract, result.masks, SMALL)
     with clock.step("skyloom: plain mean, reading included"):
         inputs, _ = prepare_inputs(warps, bad)
-        mean, _ = assemble_coadd(inputs, box, tract, CoaddSettings(statistic=Statistic.MEAN))
+        mean, _ = assemble_coadd(inputs, box, tract, SMALL)
     oracle, _ = assemble_coadd(inputs, box, tract, CoaddSettings(statistic=Statistic.MEAN, bad_planes=(*bad, TRUTH)))
     names = [part.visit for part in inputs]
     truth = np.zeros(box.shape, bool)
@@ -200,20 +201,22 @@ def peak_memory(folder: Path, count: int) -> None:
     inputs = []
     for number in range(count):
         held = Box.factory[tuple(slice(*side) for side in known["boxes"][number % len(known["boxes"])])]
-        warp = VisitWarp(number, Box.factory[0:64, 0:64], tract)
-        frame = Exposure.from_arrays(np.zeros((64, 64)), variance=np.ones((64, 64)), unit=u.nJy, psf=psf)
-        frame.projection = tract
-        warp.add(0, frame)
-        made = warp.finish()
-        parts = {"bbox": held, "psf": made.psf, "inputs": made.inputs, "unit": made.unit}
+        part = CoaddPsfComponent(visit=number, detector=0, weight=1.0, psf=psf, projection=tract, bbox=held)
+        table = Table({"visit": [number], "detector": [0], "weight": [1.0], "n_pixels": [held.area]})
+        parts = {"bbox": held, "psf": CoaddPsf([part], tract, box), "inputs": table, "unit": u.nJy}
         handle = StoredWarp(folder, f"warp{number % len(known['boxes'])}", number, parts)
         inputs.append(CoaddInput(number, 1.0, handle, held))
     small = Box.factory[0:200, 0 : known["shape"][1]]
-    masked_mean(inputs[:4], small, tract, safe_clip(inputs[:4], small, tract).masks)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    masked_mean(inputs, box, tract, safe_clip(inputs, box, tract).masks)
-    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    print(f"{count:3d} inputs: {peak:6.0f} MB", flush=True)
+    masked_mean(inputs[:4], small, tract, safe_clip(inputs[:4], small, tract).masks, SMALL)
+    before = _largest_mb()
+    masked_mean(inputs, box, tract, safe_clip(inputs, box, tract).masks, SMALL)
+    print(f"{count:3d} inputs: {_largest_mb():6.0f} MB, {before:.0f} MB before", flush=True)
+
+
+def _largest_mb() -> float:
+    """Largest resident size so far; that of `resource` begins with what the parent had."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def _projection(header: fits.Header, box: Box) -> SkyProjection[Any]:

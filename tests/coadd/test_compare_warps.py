@@ -68,6 +68,17 @@ def test_faint_trail_is_a_streak_and_no_candidate() -> None:
     assert plane(scene, without, 5)[trail].mean() < 0.1
 
 
+def test_faint_trail_over_a_very_bright_star() -> None:
+    scene = make_scene(6, 400, 20, brightest=50.0)
+    for n in range(6):
+        scene.add_star(n, 900.0, 500.0, 2000 * NOISE * 5.85)
+    trail = scene.trail(900.0, 500.0, 1.4)
+    scene.warps[4].image.array[trail] += NOISE
+    result = compare(scene)
+    assert result.template.bright[200, 200]
+    assert plane(scene, result, 5, "STREAK")[INNER][trail[INNER]].mean() > 0.99
+
+
 def test_asteroid_that_two_visits_see_at_one_place() -> None:
     scene = make_scene(8, 300, 1, brightest=3.0)
     for n, shift in ((2, 0.0), (6, 3.0)):

@@ -79,6 +79,22 @@ def test_stars_a_galaxy_and_correlated_noise_make_no_trail() -> None:
     assert not find_streaks(image.astype(np.float32), ONE, NONE, BOX)
 
 
+@pytest.mark.parametrize("shape", ["step", "slope", "amplifiers", "bowl"])
+def test_poor_backgrounds(shape: str) -> None:
+    backgrounds = {
+        "step": 1.0 * (X > 0),
+        "slope": (X - X.min()) / 300,
+        "amplifiers": 0.5 * ((X // 100) % 2),
+        "bowl": (X**2 + (Y - 400) ** 2) / 90000,
+    }
+    image = noise(3) + backgrounds[shape].astype(np.float32)
+    assert not find_streaks(image, ONE, NONE, BOX)
+    trail = np.abs(across(0.7)) < 3.0
+    image[trail] += 2.0
+    (streak,) = find_streaks(image, ONE, NONE, BOX)
+    assert covered([streak])[trail].mean() > 0.99
+
+
 def test_trail_that_ends_in_the_field() -> None:
     trail = (np.abs(across(1.2)) < 3.0) & (X < 0.0)
     (streak,) = find_streaks(noise(7) + 3.0 * trail.astype(np.float32), ONE, NONE, BOX)

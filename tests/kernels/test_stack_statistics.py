@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import ArrayLike
 
 from skyloom.kernels import stack_statistics as kernel
-from skyloom.kernels.stack_statistics import difference_of_means, stack_statistics
+from skyloom.kernels.stack_statistics import stack_statistics
 
 NO_DATA, BAD, SAT, CLIPPED, REJECTED, OTHER = (1 << k for k in range(6))
 ALL_BAD = NO_DATA | BAD | SAT
@@ -187,22 +187,3 @@ def test_large_and_small_weights_do_not_overflow() -> None:
     for weight in (1e-150, 1e150):
         value, error, _, _ = combine([1.0, 3.0], weights=[weight, weight])
         assert (value[0, 0], error[0, 0]) == (2.0, 0.5)
-
-
-def test_difference_is_that_of_the_two_means() -> None:
-    rng = np.random.default_rng(9)
-    shape = (9, 4, 513)
-    image = rng.normal(0.0, 1.0, shape).astype(np.float32)
-    image[3, 1, 20:90] += 20.0
-    variance = rng.uniform(0.5, 2.0, shape).astype(np.float32)
-    bits = rng.choice([0, 0, OTHER, BAD], shape).astype(np.int32)
-    bits[:, 2, 40] = BAD
-    weights = rng.uniform(0.5, 2.0, 9)
-    mean = combine(image, variance, bits, weights, mask_map=())
-    clip = combine(image, variance, bits, weights, statistic="MEANCLIP", clip=(1.5, 3), mask_map=())
-    difference, error, mask = difference_of_means(image, variance, bits, weights, ALL_BAD, (1.5, 3), NO_DATA)
-    np.testing.assert_allclose(difference, mean[0] - clip[0], atol=2e-6)
-    np.testing.assert_allclose(error, mean[1] + clip[1], rtol=1e-6)
-    np.testing.assert_array_equal(mask, mean[2])
-    assert mask[2, 40] == NO_DATA
-    assert np.isnan(difference[2, 40])

@@ -164,6 +164,18 @@ def test_union_and_intersection(scene: Scene) -> None:
     assert counts["intersection"] < counts["safeClip"] <= counts["union"]
 
 
+def test_visits_without_matched_warp_keep_what_clipping_finds(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    alone = run(make(), scene)
+    task = make(artifactDecision="intersection")
+    with caplog.at_level(logging.WARNING):
+        without = run(task, scene, psfMatchedWarps=[])
+    assert "there are no PSF-matched warps" in caplog.text
+    np.testing.assert_array_equal(without.coadd.bits, alone.coadd.bits)
+    partners = [handle for handle in matched(scene) if handle.dataId["visit"] != 3]
+    some = run(task, scene, psfMatchedWarps=partners)
+    np.testing.assert_array_equal(some.coadd.image.array, alone.coadd.image.array)
+
+
 def test_compared_warps_mask_the_trail(scene: Scene) -> None:
     task = make(CompareWarpAssembleCoaddTask, doWriteArtifactMasks=True, assembleStaticSkyModel__doWrite=True)
     result = run(task, scene, psfMatchedWarps=matched(scene))
@@ -244,7 +256,6 @@ def test_documented_defaults() -> None:
     ("kind", "settings", "words"),
     [
         (SafeClipAssembleCoaddTask, {"statistic": "MEANCLIP"}, "MEAN, not MEANCLIP"),
-        (SafeClipAssembleCoaddTask, {"doSigmaClip": True}, "leave it off"),
         (SafeClipAssembleCoaddTask, {"maxClipFootOverlapDouble": 0.5}, "must not be above"),
         (SafeClipAssembleCoaddTask, {"clipDetection__reEstimateBackground": True}, "difference is zero"),
         (CompareWarpAssembleCoaddTask, {"statistic": "MEDIAN"}, "MEAN, not MEDIAN"),
@@ -256,10 +267,15 @@ def test_documented_defaults() -> None:
         ),
     ],
 )
-@pytest.mark.filterwarnings("ignore:.*doSigmaClip.*:FutureWarning")
 def test_settings_that_are_refused(kind: Any, settings: dict[str, Any], words: str) -> None:
     with pytest.raises(FieldValidationError, match=words):
         make(kind, **settings)
+
+
+@pytest.mark.filterwarnings("ignore:.*doSigmaClip.*:FutureWarning")
+def test_clipping_by_pixels_is_switched_off(caplog: pytest.LogCaptureFixture) -> None:
+    assert make(doSigmaClip=True).config.doSigmaClip is False
+    assert "doSigmaClip is switched off" in caplog.text
 
 
 def test_connections_follow_the_settings() -> None:

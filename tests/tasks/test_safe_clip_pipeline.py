@@ -16,7 +16,11 @@ from skyloom.repo.regions import update_regions
 from skyloom.repo.skymaps import make_sky_map
 from tasks.test_warp_and_coadd import SKY, fill
 
-KINDS = {"safe": "SafeClipAssembleCoaddTask", "compared": "CompareWarpAssembleCoaddTask"}
+KINDS = {
+    "safe": "SafeClipAssembleCoaddTask",
+    "alone": "SafeClipAssembleCoaddTask",
+    "compared": "CompareWarpAssembleCoaddTask",
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +41,7 @@ def butler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Butler]:
             for name in ("coadd", "n_image", "artifactMasks"):
                 pipeline.addConfigOverride(label, f"connections.{name}", f"{label}_{name}")
         pipeline.addConfigOverride("safe", "artifactDecision", "union")
+        pipeline.addConfigOverride("compared", "assembleStaticSkyModel.doWrite", True)
         writer = butler.clone(run="coadds", collections=["frames", "skymaps"])
         executor = SimplePipelineExecutor.from_pipeline(pipeline, where="skymap = 'field'", butler=writer)
         executor.run(register_dataset_types=True)
@@ -53,6 +58,27 @@ def test_coadds_and_masks_are_written(butler: Butler, label: str) -> None:
     }
     assert set(masks) >= {1, 2, 3}
     assert all(mask.bbox == coadd.bbox for mask in masks.values())
+
+
+def test_streamed_warps_give_the_same(butler: Butler) -> None:
+    pipeline = Pipeline("streamed")
+    pipeline.addTask("skyloom.tasks.MakeCoaddFromFramesTask", "streamed")
+    choice = "from skyloom.tasks import SafeClipAssembleCoaddTask as task; config.assemble_coadd.retarget(task)"
+    pipeline.addConfigPython("streamed", choice)
+    writer = butler.clone(run="streamed", collections=["frames", "skymaps"])
+    executor = SimplePipelineExecutor.from_pipeline(pipeline, where="skymap = 'field' AND band = 'r'", butler=writer)
+    executor.run(register_dataset_types=True)
+    one = from_coadd(butler.clone(collections=["streamed"]).get("deep_coadd", SKY, band="r"))
+    other = from_coadd(butler.get("alone_coadd", SKY, band="r"))
+    assert (one.bits & bitmask("CLIPPED")).any()
+    np.testing.assert_array_equal(one.image.array, other.image.array)
+    np.testing.assert_array_equal(one.bits, other.bits)
+
+
+def test_static_sky_is_written(butler: Butler) -> None:
+    template = from_coadd(butler.get("deep_coadd_psf_matched", SKY, band="r"))
+    assert template.psf is not None
+    assert np.isfinite(template.image.array).mean() > 0.1
 
 
 def test_trail_is_masked_in_its_visit(butler: Butler) -> None:

@@ -1,7 +1,7 @@
 """Coadds: warps of a patch combined into one image, with its inputs and their PSF."""
 
 from .alternate_masks import AlternateMasks, apply_alternate_mask
-from .artifact_masks import combine_masks, masked_pixels
+from .artifact_masks import combine_masks, masked_pixels, merged
 from .assemble import (
     assemble_coadd,
     coadd_extent,
@@ -79,6 +79,7 @@ __all__ = [
     "mask_bright_objects",
     "masked_mean",
     "masked_pixels",
+    "merged",
     "online_mean",
     "prepare_inputs",
     "safe_clip",

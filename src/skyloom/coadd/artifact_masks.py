@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import numpy as np
 from lsst.images import NoOverlapError
 
 from skyloom.images import SpanSet
 
 from .alternate_masks import AlternateMasks
 
-__all__ = ["combine_masks", "masked_pixels"]
+__all__ = ["combine_masks", "masked_pixels", "merged"]
 
 
 def combine_masks(
@@ -36,11 +37,17 @@ def masked_pixels(masks: Mapping[int, Mapping[str, SpanSet]], *names: str) -> di
     """Number of pixels that the named planes mask in each visit."""
     counts = {}
     for visit, planes in masks.items():
-        whole = SpanSet.empty()
-        for name in names:
-            whole = whole.union(planes.get(name, SpanSet.empty()))
-        counts[visit] = whole.area
+        counts[visit] = merged([planes[name] for name in names if name in planes]).area
     return counts
+
+
+def merged(parts: Sequence[SpanSet]) -> SpanSet:
+    """The pixels of any of some sets."""
+    filled = [part for part in parts if len(part)]
+    if len(filled) < 2:
+        return filled[0] if filled else SpanSet.empty()
+    y, x0, x1 = (np.concatenate([getattr(part, name) for part in filled]) for name in ("y", "x0", "x1"))
+    return SpanSet.from_runs(y, x0, x1)
 
 
 def _intersection(one: SpanSet, other: SpanSet) -> SpanSet:

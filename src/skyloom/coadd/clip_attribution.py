@@ -15,7 +15,7 @@ from skyloom.errors import SkyloomError
 from skyloom.images import SpanSet, bitmask, bits_of
 from skyloom.kernels.clip_difference import excess_in_spans
 from skyloom.kernels.components import component_spans, dilate_disk
-from skyloom.kernels.span_counts import count_in_spans, count_overlap
+from skyloom.kernels.span_counts import any_bit, count_in_spans, count_overlap
 from skyloom.psf import psf_sigma
 
 from .clip_detection import Regions
@@ -177,7 +177,7 @@ def detected_mask(
     except OutsideError:
         return None
     bits = bits_of(part.handle.get(component="mask", parameters={"bbox": inside}))
-    if (bits & bitmask(*settings.detected_planes)).any():
+    if any_bit(bits, bitmask(*settings.detected_planes)):
         return bits, inside
     told = {} if notes is None else notes
     if not settings.search_unmarked:

@@ -20,7 +20,7 @@ from .combine import read_planes, relative_weights
 from .inputs import CoaddInput
 from .settings import CoaddSettings
 
-__all__ = ["DifferenceImage", "build_difference_image", "read_stack"]
+__all__ = ["DifferenceImage", "build_difference_image"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -79,8 +79,9 @@ def build_difference_image(
     )
     clip, bad = (settings.n_sigma, settings.iterations), bitmask(*settings.bad_planes)
     memory = CoaddSettings(max_memory_mb=settings.max_memory_mb)
+    stacks = _Stacks(inputs)
     for strip in strips(coadd_extent(inputs, box), len(inputs), memory):
-        at, stack = strip.slice_within(box), read_stack(inputs, strip)
+        at, stack = strip.slice_within(box), stacks.read(strip)
         image, variance, clipped, bits = clip_difference(
             *stack, relative_weights(inputs), bad, clip, bitmask("NO_DATA")
         )
@@ -89,10 +90,22 @@ def build_difference_image(
     return cast("DifferenceImage", difference)
 
 
-def read_stack(inputs: Sequence[CoaddInput], box: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Image, variance and mask bits ``[n, y, x]`` of all inputs inside a box: float32, float32 and int32."""
-    shape = (len(inputs), *box.shape)
-    image, variance, bits = np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.int32)
-    for part, *planes in zip(inputs, image, variance, bits, strict=True):
-        read_planes(part, box, {}, 0, cast("Any", tuple(planes)))
-    return image, variance, bits
+class _Stacks:
+    """Reads the planes of all inputs, strip by strip, into the same memory."""
+
+    def __init__(self, inputs: Sequence[CoaddInput]) -> None:
+        self._inputs = inputs
+        self._image = self._variance = np.empty(0, np.float32)
+        self._bits = np.empty(0, np.int32)
+
+    def read(self, box: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Image, variance and mask bits ``[n, y, x]`` inside a box, valid until the next reading."""
+        shape = (len(self._inputs), *box.shape)
+        size = int(np.prod(shape))
+        if self._image.size < size:
+            self._image, self._variance = np.empty(size, np.float32), np.empty(size, np.float32)
+            self._bits = np.empty(size, np.int32)
+        image, variance, bits = (plane[:size].reshape(shape) for plane in (self._image, self._variance, self._bits))
+        for n, part in enumerate(self._inputs):
+            read_planes(part, box, {}, 0, (image[n], variance[n], bits[n]))
+        return image, variance, bits

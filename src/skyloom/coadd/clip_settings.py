@@ -88,8 +88,9 @@ class SafeClipSettings:
     """A sample with any of these takes no part."""
     detection: ClipDetectionSettings = field(default_factory=ClipDetectionSettings)
     attribution: AttributionSettings = field(default_factory=AttributionSettings)
-    max_memory_mb: float = 128.0
-    """Memory for the stack of pixels; sets how many rows are compared at once."""
+    max_memory_mb: float = 16.0
+    """Memory for the stack of pixels; sets how many rows are compared at once.  What fits the processor's cache is
+    fastest."""
 
     def __post_init__(self) -> None:
         if self.n_sigma <= 0.0 or self.iterations < 1 or self.max_memory_mb <= 0.0:

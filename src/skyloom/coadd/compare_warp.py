@@ -13,6 +13,7 @@ from lsst.images import NoOverlapError as OutsideError
 from skyloom.images import Exposure, SpanSet, bitmask, bits_of
 from skyloom.kernels.span_counts import count_in_spans, count_within, sum_in_spans
 
+from .artifact_masks import merged
 from .clip_detection import Regions, detect_regions
 from .compare_settings import CompareWarpSettings
 from .inputs import CoaddInput
@@ -150,7 +151,7 @@ def _look_at(
     held, no_data = np.isfinite(difference.image.array), bitmask("NO_DATA")
     n_image[at] += held & (difference.bits & no_data == 0)
     look.planes = _lost_planes(part, difference, held, box, settings)
-    regions = detect_regions(difference, settings.detection)
+    regions = detect_regions(difference, settings.detection, template.psf_sigma)
     look.candidates = _prefiltered(regions, difference, settings)
     epochs[at] += look.candidates.to_mask(inside)
     if settings.mask_streaks:
@@ -169,11 +170,11 @@ def _difference(
     visit: int,
     notes: dict[int, str],
 ) -> Exposure:
-    """A matched warp less the static sky, with the variance of its pixels as they scatter and the template's PSF."""
+    """A matched warp less the static sky, with the variance of its pixels as they scatter."""
     image, variance, bits = partner.planes(box)
     sky = template.coadd[box]
     difference = Exposure.from_arrays(
-        image - sky.image.array, bits, variance, unit=sky.unit, x0=box.x.start, y0=box.y.start, psf=sky.psf
+        image - sky.image.array, bits, variance, unit=sky.unit, x0=box.x.start, y0=box.y.start
     )
     if settings.scale_variance:
         factor = _variance_factor(difference)
@@ -257,13 +258,11 @@ def _artifacts(
 
 
 def _streak_spans(look: _Visit, box: Box, template: StaticSky, settings: CompareWarpSettings) -> SpanSet:
-    """The pixels of the trails of a visit, without runs of them within a very bright source."""
-    whole = SpanSet.empty()
-    for streak in look.streaks:
-        whole = whole.union(streak.spans(box))
-    if settings.preserve_contained and len(whole):
-        start = np.arange(len(whole) + 1)
-        protected = sum_in_spans(template.bright, (box.y.start, box.x.start), (whole.y, whole.x0, whole.x1), start)
-        kept = protected < whole.x1 - whole.x0
-        whole = SpanSet(whole.y[kept], whole.x0[kept], whole.x1[kept])
-    return whole
+    """The pixels of the trails of a visit, without those trails that lie within very bright sources as a whole."""
+    found = [streak.spans(box) for streak in look.streaks]
+    if settings.preserve_contained:
+        regions, corner = Regions.of_spans(found, box), (box.y.start, box.x.start)
+        spans = (regions.y, regions.x0, regions.x1)
+        protected = sum_in_spans(template.bright, corner, spans, regions.start)
+        found = [one for one, inside in zip(found, protected, strict=True) if inside < one.area]
+    return merged(found)

@@ -11,6 +11,7 @@ from lsst.images import Box, SkyProjection
 
 from skyloom.images import Exposure, SpanSet
 
+from .artifact_masks import merged
 from .clip_attribution import big_footprints, confirm, count_overlaps, decide
 from .clip_detection import Regions, detect_regions
 from .clip_difference import DifferenceImage, build_difference_image
@@ -135,7 +136,5 @@ def _masks(
     inputs: Sequence[CoaddInput], spans: Sequence[SpanSet], big: Sequence[tuple[int, SpanSet]]
 ) -> dict[int, dict[str, SpanSet]]:
     """Alternate masks of the regions and the big footprints together."""
-    whole = list(spans)
-    for n, footprint in big:
-        whole[n] = whole[n].union(footprint)
+    whole = [merged([own, *(footprint for at, footprint in big if at == n)]) for n, own in enumerate(spans)]
     return {part.visit: {"CLIPPED": clipped} for part, clipped in zip(inputs, whole, strict=True) if len(clipped)}

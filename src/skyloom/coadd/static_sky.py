@@ -13,7 +13,7 @@ from skyloom.detection.matched_filter import matched_filter
 from skyloom.detection.peaks import significant_pixels
 from skyloom.images import Exposure, bitmask
 from skyloom.kernels.components import dilate_disk
-from skyloom.psf import CoaddPsf, psf_sigma
+from skyloom.psf import psf_sigma
 
 from .assemble import assemble_coadd
 from .compare_settings import CompareWarpSettings, TemplateDetectionSettings
@@ -27,7 +27,9 @@ class StaticSky:
     """The sky without what differs from visit to visit."""
 
     coadd: Exposure
-    """Clipped mean of the matched warps; its PSF is the widest of their models."""
+    """Clipped mean of the matched warps."""
+    psf_sigma: float | None
+    """Width of its PSF, the model of the warps, px; None where they have none."""
     bright: np.ndarray
     """Bool ``[y, x]``: footprints of very bright sources."""
     threshold: float
@@ -45,16 +47,20 @@ def static_sky(
     """Make the static sky of PSF-matched warps; arguments and errors as of `assemble_coadd`."""
     settings = settings or CompareWarpSettings()
     coadd, _ = assemble_coadd(matched, box, projection, settings.static_sky, band=band)
-    coadd.psf = _widest(coadd.psf)
-    bright, threshold = bright_footprints(coadd, settings.template_detection)
-    return StaticSky(coadd=coadd, bright=bright, threshold=threshold)
+    sigma = None if coadd.psf is None else psf_sigma(coadd.psf)
+    bright, threshold = bright_footprints(coadd, sigma, settings.template_detection)
+    return StaticSky(coadd=coadd, psf_sigma=sigma, bright=bright, threshold=threshold)
 
 
-def bright_footprints(coadd: Exposure, settings: TemplateDetectionSettings) -> tuple[np.ndarray, float]:
-    """Where very bright sources are, bool ``[y, x]``, and the threshold in sigma at which they do not fill the sky."""
-    if coadd.psf is None:
+def bright_footprints(
+    coadd: Exposure, sigma: float | None, settings: TemplateDetectionSettings
+) -> tuple[np.ndarray, float]:
+    """Where very bright sources are, bool ``[y, x]``, and the threshold in sigma at which they do not fill the sky.
+
+    Without the width ``sigma`` of the PSF, px, none is found.
+    """
+    if sigma is None:
         return np.zeros(coadd.bbox.shape, bool), settings.threshold
-    sigma = psf_sigma(coadd.psf)
     filtered = matched_filter(coadd.image.array, coadd.variance.array, coadd.bits, sigma, planes=bitmask("NO_DATA"))
     radius = int(settings.grow_sigmas * sigma + 0.5)
     for turn in range(settings.max_iterations + 1):
@@ -64,10 +70,3 @@ def bright_footprints(coadd: Exposure, settings: TemplateDetectionSettings) -> t
         if grown.mean() <= settings.max_masked:
             break
     return grown, threshold
-
-
-def _widest(psf: Any) -> Any:
-    """Of the models of a coadd of matched warps, the one with the widest stamp."""
-    if not isinstance(psf, CoaddPsf):
-        return psf
-    return max((part.psf for part in psf.components), key=lambda model: model.kernel_bbox.x.size)

@@ -24,6 +24,8 @@ class StreakSettings:
     """Side, px, of the bins in which lines are looked for."""
     bin_threshold: float = 2.0
     """Sigma from which a bin votes for the lines through it."""
+    max_voters: float = 0.1
+    """Where more than this part of the bins would, the threshold is raised."""
     pixel_limit: float = 5.0
     """A pixel counts as no more than so many sigma."""
     n_angles: int = 1440
@@ -42,7 +44,7 @@ class StreakSettings:
     """Median over upper quintile of the light of the chunks that do: a source that makes a line fades from its
     middle."""
     max_half_width: int = 40
-    """What reaches further, px, from its middle is no trail."""
+    """What comes within a bin of this, px, from its middle is no trail."""
     profile_limit: float = 1000.0
     """The same, in sigma, where the width of a trail is measured."""
     edge_level: float = 0.3
@@ -130,55 +132,73 @@ def find_streaks(
     known = np.isfinite(bins)
     if known.sum() < settings.min_length / side:
         return []
-    low, centre, high = np.percentile(bins[known], (25.0, 50.0, 75.0))
-    bright = np.zeros(bins.shape, bool)
+    low, centre, high, bright = np.percentile(bins[known], (25.0, 50.0, 75.0, 100.0 * (1.0 - settings.max_voters)))
     scale = max(_SIGMA_OF_QUARTILES * float(high - low), 1e-6)
-    bright[known] = (bins[known] - centre) / scale > settings.bin_threshold
+    threshold = max(settings.bin_threshold, (bright - centre) / scale)
     baseline = float(centre) / side  # of a pixel
+    lines = _Lines(known & ((bins - centre) / scale > threshold), known, settings)
     found: list[Streak] = []
     for _ in range(3 * settings.max_number):
-        line = _best_line(bright, known, settings)
+        line = lines.best()
         if line is None or len(found) == settings.max_number:
             break
         angle = line[0]
         start = (angle, line[1] * side + 0.5 * (side - 1) * (math.cos(angle) + math.sin(angle)))
         streak = _measure(image, variance, ignored, start, baseline, settings)
-        used = streak or Streak(
-            angle=start[0],
-            distance=start[1],
-            low=-side,
-            high=side,
-            start=-math.inf,
-            stop=math.inf,
-            significance=0.0,
-        )
-        _forget(bright, known, used, side)
+        lines.forget(*((streak.angle, streak.distance, streak.low, streak.high) if streak else (*start, -side, side)))
         if streak is not None:
             found.append(streak)
     return [_moved(streak, box.x.start, box.y.start) for streak in found]
 
 
-def _best_line(bright: np.ndarray, known: np.ndarray, settings: StreakSettings) -> tuple[float, float] | None:
-    """Angle of the normal and distance, in bins, of the line with the most significant votes."""
-    share = float(bright.sum() / max(known.sum(), 1))
-    if share == 0.0:
-        return None
-    reach = int(math.hypot(*bright.shape)) + 2
-    angles = np.pi * np.arange(settings.n_angles) / settings.n_angles
-    rows, columns = np.nonzero(bright)
-    votes = line_votes(columns.astype(float), rows.astype(float), angles, reach)
-    rows, columns = np.nonzero(~known)
-    missing = line_votes(columns.astype(float), rows.astype(float), angles, reach)
-    length = _chords(bright.shape, angles, reach) - missing
-    # A trail is rarely within one bin: votes for two neighbouring lines count together.
-    votes, length = votes[:, 1:] + votes[:, :-1], length[:, 1:] + length[:, :-1]
-    expected = share * np.maximum(length, 0.0)
-    score = (votes - expected) / np.sqrt(expected * (1.0 - share) + 1.0)
-    score[length < settings.min_length / settings.bin_size] = 0.0
-    at = np.unravel_index(np.argmax(score), score.shape)
-    if score[at] < settings.min_votes:
-        return None
-    return float(angles[at[0]]), float(at[1]) + 0.5 - reach
+class _Lines:
+    """The votes of bright bins for lines, and the length of these.
+
+    Parameters
+    ----------
+    bright, known
+        Bool ``[y, x]``: bins that vote, and those that could have.
+    settings
+        Limits.
+    """
+
+    def __init__(self, bright: np.ndarray, known: np.ndarray, settings: StreakSettings) -> None:
+        self._bright, self._known, self._settings = bright, known.copy(), settings
+        self._reach = int(math.hypot(*bright.shape)) + 2
+        self._angles = np.pi * np.arange(settings.n_angles) / settings.n_angles
+        self._votes = self._count(bright)
+        self._length = _chords(bright.shape, self._angles, self._reach) - self._count(~known)
+
+    def best(self) -> tuple[float, float] | None:
+        """Angle of the normal and distance, in bins, of the line with the most significant votes."""
+        share = float(self._bright.sum() / max(self._known.sum(), 1))
+        if share == 0.0:
+            return None
+        # A trail is rarely within one bin: votes for two neighbouring lines count together.
+        votes, length = (plane[:, 1:] + plane[:, :-1] for plane in (self._votes, self._length))
+        expected = share * np.maximum(length, 0.0)
+        score = (votes - expected) / np.sqrt(expected * (1.0 - share) + 1.0)
+        score[length < self._settings.min_length / self._settings.bin_size] = 0.0
+        at = np.unravel_index(np.argmax(score), score.shape)
+        if score[at] < self._settings.min_votes:
+            return None
+        return float(self._angles[at[0]]), float(at[1]) + 0.5 - self._reach
+
+    def forget(self, angle: float, distance: float, low: float, high: float) -> None:
+        """Take the bins of a band out of the vote; all in px."""
+        side = self._settings.bin_size
+        y, x = (axis * side + 0.5 * (side - 1) for axis in np.indices(self._bright.shape))
+        offset = x * math.cos(angle) + y * math.sin(angle) - distance
+        gone = self._known & (offset > low - side) & (offset < high + side)
+        self._votes -= self._count(gone & self._bright)
+        self._length -= self._count(gone)
+        self._bright, self._known = self._bright & ~gone, self._known & ~gone
+
+    def _count(self, bins: np.ndarray) -> np.ndarray:
+        """How many of some bins lie on each line; ``[angle, distance]``."""
+        rows, columns = np.nonzero(bins)
+        votes: np.ndarray = line_votes(columns.astype(float), rows.astype(float), self._angles, self._reach)
+        return votes
 
 
 def _chords(shape: tuple[int, ...], angles: np.ndarray, reach: int) -> np.ndarray:
@@ -217,8 +237,11 @@ def _measure(
     total, number = line_profile(image, variance, ignored, line, half, chunk, settings.profile_limit)
     total -= baseline * number
     low, high = _edges(total, number, half, settings)
-    if high < low or max(-low, high) >= half:
+    if high < low or max(-low, high) >= half - settings.bin_size:
         return None
+    beside = number[:, [low + half - settings.bin_size, high + half + settings.bin_size]].sum(axis=0)
+    if beside.min() < 0.3 * number[:, low + half : high + half + 1].sum(axis=0).max():
+        return None  # the border of the image, where a background rises
     core = slice(low + half, high + half + 1)
     signal, count = total[:, core].sum(axis=1), number[:, core].sum(axis=1)
     usable = count >= 0.25 * chunk * (high - low + 1)
@@ -318,17 +341,6 @@ def _to_border(first: int, last: int, usable: np.ndarray, chunk: int, reach: int
     start = -math.inf if first - whole[0] <= 2 else (first - 1) * chunk - reach
     stop = math.inf if whole[-1] - last <= 2 else (last + 2) * chunk - reach
     return float(start), float(stop)
-
-
-def _forget(bright: np.ndarray, known: np.ndarray, streak: Streak, side: int) -> None:
-    """Take the bins of a band out of the vote."""
-    y, x = np.indices(bright.shape)
-    middle = 0.5 * (side - 1)
-    c, s = math.cos(streak.angle), math.sin(streak.angle)
-    offset = (x * side + middle) * c + (y * side + middle) * s - streak.distance
-    gone = (offset > streak.low - side) & (offset < streak.high + side)
-    bright[gone] = False
-    known[gone] = False
 
 
 def _moved(streak: Streak, x0: int, y0: int) -> Streak:

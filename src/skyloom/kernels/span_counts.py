@@ -5,7 +5,19 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["count_in_spans", "count_overlap", "count_within", "dilate_diamond", "sum_in_spans"]
+__all__ = ["any_bit", "count_in_spans", "count_overlap", "count_within", "dilate_diamond", "sum_in_spans"]
+
+
+@njit(cache=True, nogil=True)
+def any_bit(bits: np.ndarray, wanted: int) -> bool:
+    """Whether any pixel ``[y, x]`` has any of the wanted bits."""
+    for y in range(bits.shape[0]):
+        found = 0
+        for x in range(bits.shape[1]):
+            found |= bits[y, x]
+        if found & wanted != 0:
+            return True
+    return False
 
 
 @njit(cache=True, nogil=True)

@@ -9,8 +9,9 @@ import numpy as np
 from numba import njit
 
 from .inner import inner_kernel
+from .sorting_network import sort_columns
 
-__all__ = ["difference_of_means", "stack_statistics"]
+__all__ = ["stack_statistics"]
 
 MEAN, MEANCLIP, MEDIAN, VARIANCE, VARIANCECLIP, MEANSQUARE, IQRANGE, MIN, MAX, SUM, NPOINT = range(11)
 """What a pixel of the result can be."""
@@ -36,8 +37,8 @@ def _load(
 ) -> None:
     """Read the samples of some pixels of a row; unusable ones get no weight.
 
-    ``samples`` float64 ``[n, x]``: values, variances and weights.  ``planes`` int32 ``[x]``: number of usable samples,
-    their bits, the bits of the others, and the bits of all.
+    ``samples`` ``[n, x]``: values and variances, float32, and weights, float64.  ``planes`` int32 ``[x]``: number of
+    usable samples, their bits, the bits of the others, and the bits of all.
     """
     image, variance, bits = stack
     values, variances, shares = samples
@@ -56,8 +57,8 @@ def _load(
             here = flags[k]
             value, var = np.float64(plane[k]), np.float64(errors[k])
             usable = (here & bad == 0) & (abs(value) < np.inf) & (abs(var) < np.inf) & ((var > 0.0) | (not by_variance))
-            row_values[k] = value if usable else 0.0
-            row_variances[k] = var if usable else 0.0
+            row_values[k] = plane[k] if usable else np.float32(0.0)
+            row_variances[k] = errors[k] if usable else np.float32(0.0)
             share = 1.0 / (var if var > 0.0 else 1.0) if by_variance else weight
             row_shares[k] = share if usable else 0.0
             counts[k] += np.int32(1) if usable else np.int32(0)
@@ -68,29 +69,11 @@ def _load(
 
 @inner_kernel
 def _order(values: np.ndarray, shares: np.ndarray, size: int, ordered: np.ndarray) -> None:
-    """Sort the usable samples of each pixel upwards, by Batcher's merging exchanges (1968, AFIPS 32, 307)."""
-    n = values.shape[0]
-    for i in range(n):
+    """Sort the usable samples of each pixel upwards; the others go to the end."""
+    for i in range(values.shape[0]):
         for k in range(size):
-            ordered[i, k] = values[i, k] if shares[i, k] > 0.0 else np.inf
-    p = 1
-    while p < n:
-        step = p
-        while step >= 1:
-            for start in range(step % p, n - step, 2 * step):
-                for low in range(start, min(start + step, n - step)):
-                    if low // (2 * p) == (low + step) // (2 * p):
-                        _exchange(ordered[low], ordered[low + step], size)
-            step //= 2
-        p *= 2
-
-
-@inner_kernel
-def _exchange(one: np.ndarray, other: np.ndarray, size: int) -> None:
-    for k in range(size):
-        a, b = one[k], other[k]
-        one[k] = a if a <= b else b
-        other[k] = b if a <= b else a
+            ordered[i, k] = values[i, k] if shares[i, k] > 0.0 else np.float32(np.inf)
+    sort_columns(ordered, size)
 
 
 @inner_kernel
@@ -99,7 +82,8 @@ def _quantile(ordered: np.ndarray, k: int, count: int, fraction: float) -> float
     rank = fraction * (count - 1)
     low = int(rank)
     high = min(low + 1, count - 1)
-    return float(ordered[low, k] + (rank - low) * (ordered[high, k] - ordered[low, k]))
+    below, above = np.float64(ordered[low, k]), np.float64(ordered[high, k])
+    return float(below + (rank - low) * (above - below))
 
 
 @inner_kernel
@@ -116,15 +100,15 @@ def _sum(
     sums[:] = 0.0
     for i in range(values.shape[0]):
         for k in range(size):
-            inside = abs(values[i, k] - centre[k]) <= limit[k]
-            w = shares[i, k] if inside else 0.0
-            d = values[i, k] - pivot[k]
+            value, var = np.float64(values[i, k]), np.float64(variances[i, k])
+            w = shares[i, k] if abs(value - centre[k]) <= limit[k] else 0.0
+            d = value - pivot[k]
             sums[_WEIGHT, k] += w
             sums[_SQUARE, k] += w * w
             sums[_FIRST, k] += w * d
             sums[_SECOND, k] += w * d * d
-            sums[_INPUTS, k] += w * w * variances[i, k]
-            sums[_MOSAIC, k] += w * variances[i, k]
+            sums[_INPUTS, k] += w * w * var
+            sums[_MOSAIC, k] += w * var
             sums[_STAY, k] += 1.0 if w > 0.0 else 0.0
 
 
@@ -201,7 +185,7 @@ def _buffers(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Room for the ordered samples, the pivot, a centre and a limit, the next of both, and the sums of each pixel."""
     return (
-        np.empty((n, _COLUMNS)),
+        np.empty((n, _COLUMNS), np.float32),
         np.empty(_COLUMNS),
         np.empty(_COLUMNS),
         np.empty(_COLUMNS),
@@ -332,7 +316,8 @@ def stack_statistics(
     n, ny, nx = image.shape
     value, error = np.full((ny, nx), np.nan, np.float32), np.full((ny, nx), np.inf, np.float32)
     mask, used = np.full((ny, nx), flags[0], np.int32), np.zeros((ny, nx), np.int32)
-    samples = (np.empty((n, _COLUMNS)), np.empty((n, _COLUMNS)), np.empty((n, _COLUMNS)))
+    shape = (n, _COLUMNS)
+    samples = (np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape))
     planes = _planes()
     counts, found, lost, whole = planes
     buffers = _buffers(n)
@@ -355,7 +340,10 @@ def stack_statistics(
                 if count == 0:
                     continue
                 if statistic >= SUM:
-                    value[r, c], error[r, c] = samples[0][:, k].sum() if statistic == SUM else float(count), np.nan
+                    value[r, c], error[r, c] = (
+                        np.float64(samples[0][:, k].astype(np.float64).sum()) if statistic == SUM else float(count),
+                        np.nan,
+                    )
                 else:
                     value[r, c], error[r, c] = _finish(measure, sums, ordered, pivot[k], k, count)
                 used[r, c] = int(sums[_STAY, k])
@@ -368,62 +356,3 @@ def stack_statistics(
                         usable = sums[_WEIGHT, k] if used[r, c] == count else samples[2][:, k].sum()
                         mask[r, c] |= _lost_bits(stack, weights, weighting, (r, c), usable, thresholds)
     return value, error, mask, used
-
-
-@njit(cache=True, nogil=True)
-def difference_of_means(
-    image: np.ndarray,
-    variance: np.ndarray,
-    bits: np.ndarray,
-    weights: np.ndarray,
-    bad: int,
-    clip: tuple[float, int],
-    no_data: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The weighted mean of each pixel less its clipped mean, both as of `stack_statistics`, in one pass.
-
-    Parameters
-    ----------
-    image, variance, bits
-        float32, float32, int32 ``[n, y, x]``.
-    weights
-        float64 ``[n]``: one positive weight a plane.
-    bad
-        Bits that make a sample unusable.
-    clip
-        Limit of clipping in standard deviations, and how often to clip.
-    no_data
-        Bits for pixels without a usable sample.
-
-    Returns
-    -------
-    difference, variance
-        float32 ``[y, x]``: mean less clipped mean, and the sum of the variances of both by the inputs' variances; NaN
-        and +inf without a usable sample.
-    bits
-        int32 ``[y, x]``: the bits of the usable samples.
-    """
-    stack = (image, variance, bits)
-    n, ny, nx = image.shape
-    value, error = np.full((ny, nx), np.nan, np.float32), np.full((ny, nx), np.inf, np.float32)
-    mask = np.full((ny, nx), no_data, np.int32)
-    samples = (np.empty((n, _COLUMNS)), np.empty((n, _COLUMNS)), np.empty((n, _COLUMNS)))
-    planes = _planes()
-    counts, found = planes[0], planes[1]
-    buffers, everything = _buffers(n), np.empty((7, _COLUMNS))
-    _, pivot, centre, limit, _, _, sums = buffers
-    for r in range(ny):
-        for first in range(0, nx, _COLUMNS):
-            size = min(first + _COLUMNS, nx) - first
-            _load(stack, weights, (False, bad), r, (first, first + size), samples, planes)
-            _clip(samples, size, counts, clip, buffers)
-            limit[:] = np.inf
-            _sum(samples, size, pivot, (centre, limit), everything)
-            for k in range(size):
-                if counts[k] == 0:
-                    continue
-                whole, part = everything[_WEIGHT, k], sums[_WEIGHT, k]
-                value[r, first + k] = everything[_FIRST, k] / whole - sums[_FIRST, k] / part
-                error[r, first + k] = everything[_INPUTS, k] / (whole * whole) + sums[_INPUTS, k] / (part * part)
-                mask[r, first + k] = found[k]
-    return value, error, mask

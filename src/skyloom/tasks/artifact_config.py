@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from lsst.pex.config import (
@@ -41,6 +42,7 @@ __all__ = [
     "SafeClipAssembleCoaddConnections",
 ]
 
+_LOG = logging.getLogger(__name__)
 _COADD = ("skymap", "tract", "patch", "band")
 _WARP = ("instrument", "visit", "skymap", "tract", "patch")
 _ATTRIBUTION, _SAFE_CLIP = AttributionSettings(), SafeClipSettings()
@@ -105,11 +107,10 @@ class ArtifactCoaddConfig(AssembleCoaddConfig, pipelineConnections=ArtifactCoadd
         return False
 
     def validate(self) -> None:
-        """Refuse any statistic but the mean."""
+        """Refuse any statistic but the mean; ``doSigmaClip`` is switched off."""
         if self.doSigmaClip:
-            raise FieldValidationError(
-                type(self).doSigmaClip, self, "Artifacts are masked here, not clipped pixel by pixel: leave it off."
-            )
+            _LOG.warning("Artifacts are masked here, not clipped pixel by pixel: doSigmaClip is switched off.")
+            self.doSigmaClip = False
         if self.statistic != "MEAN":
             raise FieldValidationError(
                 type(self).statistic, self, f"The statistic of this coadd is MEAN, not {self.statistic}."
@@ -349,7 +350,7 @@ class SafeClipAssembleCoaddConfig(ArtifactCoaddConfig, pipelineConnections=SafeC
                 confirm=self.doConfirmClip,
                 search_unmarked=self.doDetectUnmarked,
             ),
-            max_memory_mb=self.max_memory_mb,
+            max_memory_mb=min(self.max_memory_mb, _SAFE_CLIP.max_memory_mb),
         )
 
     def validate(self) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 from lsst.images import Box
 from lsst.pipe.base import Struct
 
 from skyloom.coadd import (
     MIN_INPUTS,
+    AlternateMasks,
     CoaddInput,
     DifferenceImage,
     SafeClipSettings,
@@ -19,7 +19,9 @@ from skyloom.coadd import (
     big_footprints,
     build_difference_image,
     combine_masks,
+    merged,
 )
+from skyloom.errors import NoOverlapError
 from skyloom.images import MASK_SCHEMA, Exposure, SpanSet, bitmask
 
 from .artifact_coadd import ArtifactCoaddTask
@@ -128,10 +130,9 @@ class SafeClipAssembleCoaddTask(ArtifactCoaddTask):
                 bitmask("CLIPPED"),
                 bitmask("DETECTED", "DETECTED_NEGATIVE"),
             )
-        masks = {warp.visit: warp.planes for warp in found.tempExpClipList if warp.planes}
+        masks: AlternateMasks = {warp.visit: warp.planes for warp in found.tempExpClipList if warp.planes}
         if self.config.compares() and tempExpRefList:
-            compared = self.compareWarps(skyInfo, as_inputs(*lists), self.config.compareWarp)
-            masks = combine_masks(masks, compared.masks, self.config.artifactDecision)
+            masks = self._with_compared(skyInfo, as_inputs(*lists), masks)
         result = self.assembleMasked(skyInfo, *lists, masks)
         result.clipFootprints, result.clipIndices, result.bigFootprints = found.clipFootprints, found.clipIndices, big
         return result
@@ -241,12 +242,22 @@ class SafeClipAssembleCoaddTask(ArtifactCoaddTask):
             own = [spans for spans, at in zip(clipFootprints, clipIndices, strict=True) if place in at]
             if not own:
                 continue
-            spans = SpanSet.from_runs(*(np.concatenate([getattr(s, name) for s in own]) for name in ("y", "x0", "x1")))
-            for big in big_footprints(clipped.warp, spans, clipped.box, settings):
+            big = big_footprints(clipped.warp, merged(own), clipped.box, settings)
+            if big:
                 for name in _names(maskClipValue):
-                    clipped.planes[name] = clipped.planes.get(name, SpanSet.empty()).union(big)
-                found.append(big)
+                    clipped.planes[name] = merged([clipped.planes.get(name, SpanSet.empty()), *big])
+            found += big
         return found
+
+    def _with_compared(self, skyInfo: Struct, inputs: Sequence[CoaddInput], masks: AlternateMasks) -> AlternateMasks:
+        """Masks together with what PSF-matched warps show; visits without one keep theirs."""
+        try:
+            compared = self.compareWarps(skyInfo, inputs, self.config.compareWarp)
+        except NoOverlapError:
+            self.log.warning("there are no PSF-matched warps: what clipping finds is masked")
+            return masks
+        alone = {visit: masks[visit] for visit in compared.unmatched if visit in masks}
+        return combine_masks(masks, compared.masks, self.config.artifactDecision) | alone
 
     def _clip_settings(self) -> SafeClipSettings:
         return self.config.clip_settings()
