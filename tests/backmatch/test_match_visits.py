@@ -212,6 +212,37 @@ def test_two_warps_of_one_visit_on_a_patch() -> None:
         by_visit([*parts, parts[3]])
 
 
+def mean_of(warps: Mapping[int, Mapping[int, PatchWarp]], *, matched: bool = True) -> np.ndarray:
+    """Plain mean of the visits over the tract, brought to the sky of visit 1 or as they are."""
+    offsets = match_visits(warps, 1, grid(TRACT), SETTINGS)  # type: ignore[arg-type]
+    total, count = np.zeros(TRACT.bbox.shape), np.zeros(TRACT.bbox.shape)
+    for number, patches in warps.items():
+        offset = offsets[number]
+        assert offset is not None
+        for warp in patches.values():
+            at = warp.patch.inner_bbox.intersection(warp.bbox)
+            image = np.asarray(warp.read(at).image, np.float64)
+            if matched:
+                image = image + render_field(offset.field(at, 64), at)
+            here = at.slice_within(TRACT.bbox)
+            total[here] += np.nan_to_num(image)
+            count[here] += np.isfinite(image)
+    return total / count
+
+
+def test_steps_and_slopes_of_the_mean_are_gone() -> None:
+    """Visits of unlike skies that cover unlike parts: the mean has the borders of each."""
+    skies = (flat(30.0), flat(34.0), lambda x, y: 24.0 + 0.01 * x, lambda x, y: 33.0 - 0.008 * y)
+    parts = (None, lambda x, y: x < 620, lambda x, y: y > 380, lambda x, y: x + y > 900)
+    visits = [
+        Visit(number=n + 1, sky=sky, covered=part) for n, (sky, part) in enumerate(zip(skies, parts, strict=True))
+    ]
+    before, after = (mean_of(visits_of(*visits), matched=matched) for matched in (False, True))
+    tiles = [one.reshape(16, 64, 16, 64).mean(axis=(1, 3)) for one in (before, after)]
+    assert np.std(tiles[1]) < 0.2 * np.std(tiles[0])
+    assert np.std(tiles[1]) < 0.05
+
+
 def test_light_of_a_halo_wider_than_superpixels_is_kept() -> None:
     def halo(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return 60.0 * np.exp(-np.hypot(x - 500.0, y - 540.0) / 40.0)
@@ -223,21 +254,12 @@ def test_light_of_a_halo_wider_than_superpixels_is_kept() -> None:
         lambda x, y: 38.0 + 0.01 * (y - 900.0) - 1e-5 * (y - 100.0) ** 2,
     )
     visits = [Visit(number=n + 1, sky=sky, scene=halo) for n, sky in enumerate(skies)]
-    warps = visits_of(*visits)
-    offsets = match_visits(warps, 1, grid(TRACT), SETTINGS)
-    total, count = np.zeros(TRACT.bbox.shape), np.zeros(TRACT.bbox.shape)
-    for number, patches in warps.items():
-        offset = offsets[number]
-        assert offset is not None
-        for warp in patches.values():
-            at = warp.patch.inner_bbox
-            total[at.slice_within(TRACT.bbox)] += warp.read(at).image + render_field(offset.field(at, 64), at)
-            count[at.slice_within(TRACT.bbox)] += 1
+    mean = mean_of(visits_of(*visits))
     x, y = places(TRACT.bbox)
     radius = np.hypot(x - 500.0, y - 540.0) * TRACT.grid.pixel_scale
     for inner, outer in ((0.0, 10.0), (10.0, 20.0), (20.0, 30.0), (0.0, 30.0)):
         ring = (radius >= inner) & (radius < outer)
-        light = (total / count - 30.0)[ring].sum()
+        light = (mean - 30.0)[ring].sum()
         assert light == pytest.approx(halo(x, y)[ring].sum(), rel=0.02), (inner, outer)
 
 
