@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-__all__ = ["SIZE"]
+__all__ = ["PAGE_FOLDER", "PAGE_QUIET", "PAGE_SOURCES", "SIZE", "names_of"]
 
 
 class _Size(click.ParamType[int]):
@@ -22,3 +24,23 @@ class _Size(click.ParamType[int]):
 
 
 SIZE = _Size()
+
+PAGE_SOURCES = click.option(
+    "-c", "--collections", help="Where the products are, with commas between several.  [default: the newest of each]"
+)
+"""Of the commands that write pages."""
+PAGE_FOLDER = click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("report"),
+    show_default=True,
+    help="Folder to write to.",
+)
+PAGE_QUIET = click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
+
+
+def names_of(collections: str | None) -> list[str]:
+    """The collections that an option names."""
+    return [name for name in (collections or "").split(",") if name]

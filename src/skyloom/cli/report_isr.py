@@ -7,21 +7,15 @@ from pathlib import Path
 
 import click
 
+from .options import PAGE_FOLDER
+
 
 @click.command()
 @click.argument("repo", type=click.Path(exists=True, file_okay=False))
 @click.argument("data_id", metavar="KEY=VALUE...", nargs=-1)
 @click.option("-d", "--where", default="", help="Frames by an expression, such as \"visit in (1..5) and band = 'r'\".")
 @click.option("-i", "--collection", help="Where the corrected frames are.  [default: the newest of each]")
-@click.option(
-    "-o",
-    "--output",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("report"),
-    show_default=True,
-    help="Folder to write to.",
-)
+@PAGE_FOLDER
 @click.option("-q", "--quiet", is_flag=True, help="Print what was left out and nothing else.")
 def command(repo: str, data_id: tuple[str, ...], where: str, collection: str | None, folder: Path, quiet: bool) -> None:
     """Write a page about each frame of REPO that the data id picks: overscan, pictures before and after, medians of

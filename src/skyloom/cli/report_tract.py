@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .options import PAGE_FOLDER, PAGE_QUIET, PAGE_SOURCES, names_of
+
 if TYPE_CHECKING:
     from skyloom.report.tract import FilterFigures
 
@@ -17,19 +19,9 @@ if TYPE_CHECKING:
 @click.option("--band", "bands", multiple=True, help="Only this one; may be given again.")
 @click.option("--skymap", help="Needed where REPO has several sky maps.")
 @click.option("--instrument", help="Needed where REPO has several.")
-@click.option(
-    "-c", "--collections", help="Where the products are, with commas between several.  [default: the newest of each]"
-)
-@click.option(
-    "-o",
-    "--output",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("report"),
-    show_default=True,
-    help="Folder to write to.",
-)
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
+@PAGE_SOURCES
+@PAGE_FOLDER
+@PAGE_QUIET
 def command(
     repo: str,
     tract: int,
@@ -57,7 +49,7 @@ def command(
             sky_map=skymap,
             instrument=instrument,
             bands=bands,
-            collections=[name for name in (collections or "").split(",") if name],
+            collections=names_of(collections),
             advance=lambda one: None if quiet else click.echo(_line(one)),
         )
     if not quiet:
