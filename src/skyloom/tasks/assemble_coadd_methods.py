@@ -11,7 +11,6 @@ import numpy as np
 from lsst.images import Image
 from lsst.pipe.base import NoWorkFound, Struct
 
-from skyloom.background import render_field
 from skyloom.coadd import (
     CoaddSettings,
     Statistic,
@@ -24,12 +23,11 @@ from skyloom.coadd import (
 )
 from skyloom.errors import BadFrameError
 from skyloom.images import MASK_SCHEMA, Exposure, bitmask
-from skyloom.warp import KERNELS, add_background
+from skyloom.warp import KERNELS
 
 from .coadd_inputs import as_alternate_masks, as_inputs, as_warp_handle, band_of, data_id_text, one_pixel
-from .frame_reference import FrameReference, PatchReference, as_references
 from .matched_sky import match_skies, reason_against
-from .temp_exp_methods import TempExpMethods
+from .patch_methods import PatchMethods
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
     from skyloom.coadd import ImageScaler, WarpHandle
 
     from .assemble_coadd_config import AssembleCoaddConfig
-    from .frame_reference import DataReference
     from .input_map import HealSparseInputMapTask
     from .match_backgrounds import MatchBackgroundsTask
     from .scale_zero_point import ScaleZeroPointTask
@@ -53,7 +50,7 @@ _MATCHING = (
 )
 
 
-class AssembleCoaddMethods:
+class AssembleCoaddMethods(PatchMethods):
     """What becomes of warps on the way to a coadd, and the names of things.
 
     A reference to a warp is a deferred handle, a `skyloom.coadd.ExposureHandle`, an `skyloom.images.Exposure`, or what
@@ -350,48 +347,6 @@ class AssembleCoaddMethods:
         bit = bitmask(self.config.brightObjectMaskName)
         for name, kind in mask_bright_objects(exposure, brightObjectMasks, bit).items():
             self.log.warning("bright object %s is a %s, neither circle nor box: it is left out", name, kind)
-
-    def getSkyInfo(self, patchRef: PatchReference) -> Struct:
-        """Where a patch is, as `MakeCoaddTempExpTask.getSkyInfo` says."""
-        return TempExpMethods.getSkyInfo(cast("Any", self), patchRef)
-
-    def getCalExp(self, dataRef: FrameReference | DataReference | Exposure, bgSubtracted: bool) -> Exposure:
-        """Read a calibrated frame.
-
-        Parameters
-        ----------
-        dataRef
-            The frame.
-        bgSubtracted
-            Whether it stays without its background; else that is put back.
-
-        Returns
-        -------
-        Exposure
-            A frame of its own: what the reference stands for does not change.
-
-        Raises
-        ------
-        skyloom.errors.FrameError
-            If its background is wanted and there is none.
-        """
-        (reference,) = as_references([dataRef])
-        calexp: Exposure = reference.get()
-        if not bgSubtracted:
-            add_background(calexp, reference.read("background"), render_field)
-        return calexp
-
-    def getBadPixelMask(self) -> int:
-        """The bits of the mask planes ``badMaskPlanes``."""
-        return bitmask(*self.config.badMaskPlanes)
-
-    def getCoaddDatasetName(self, warpType: str = "direct") -> str:
-        """Documented name of the coadd of warps of a type: deepCoadd, deepCoaddPsfMatched."""
-        return TempExpMethods.getCoaddDatasetName(cast("Any", self), warpType)
-
-    def getTempExpDatasetName(self, warpType: str = "direct") -> str:
-        """Documented name of the warps of a type; in pipelines the connections name the datasets."""
-        return TempExpMethods.getTempExpDatasetName(cast("Any", self), warpType)
 
     def _settings(self, mask: int | None) -> CoaddSettings:
         """The configured settings, with other bad planes if bits are given."""

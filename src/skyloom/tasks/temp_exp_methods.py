@@ -11,12 +11,12 @@ from lsst.pipe.base import Struct
 
 from skyloom.background import apply_sky_correction, render_field
 from skyloom.errors import AstrometryError
-from skyloom.images import Exposure, bitmask
-from skyloom.warp import add_background, recalibrate, subtract_background
+from skyloom.images import Exposure
+from skyloom.warp import recalibrate, subtract_background
 
 from .frame_reference import FrameReference, PatchReference, as_references
 from .joint_results import joint_photo_calib, joint_projection
-from .warp_and_psf_match import DIRECT
+from .patch_methods import PatchMethods
 
 if TYPE_CHECKING:
     from lsst.images import SkyProjection
@@ -34,7 +34,7 @@ __all__ = ["TempExpMethods"]
 _WITH_BACKGROUND = "LSST BACKGROUND PUT BACK"
 
 
-class TempExpMethods:
+class TempExpMethods(PatchMethods):
     """What becomes of a frame before it is warped, and the names of things.
 
     A reference to a frame (``dataRef``) is a `FrameReference`; where no more than the frame itself is needed, also the
@@ -68,9 +68,8 @@ class TempExpMethods:
             If its background is wanted and there is none, and as `applyJointcalResultsExposure` does.
         """
         (reference,) = as_references([dataRef])
-        calexp: Exposure = reference.get()
+        calexp = super().getCalExp(reference, bgSubtracted)
         if not bgSubtracted:
-            add_background(calexp, reference.read("background"), render_field)
             calexp.metadata[_WITH_BACKGROUND] = True
         if self.config.doApplyUberCal:
             self.applyJointcalResultsExposure(reference, calexp)
@@ -135,27 +134,6 @@ class TempExpMethods:
                 subtract_background(calexp, reference.read("background"), render_field)
             apply_sky_correction(calexp, correction)
 
-    def getSkyInfo(self, patchRef: PatchReference) -> Struct:
-        """Where a patch is.
-
-        Returns
-        -------
-        Struct
-            ``skyMap``; ``tractInfo`` and ``patchInfo``, a `skyloom.skymap.Tract` and `skyloom.skymap.Patch`; ``wcs``,
-            the sky projection of the tract; ``bbox``, the outer box of the patch.
-
-        Raises
-        ------
-        IndexError
-            If there is no such tract or patch.
-        """
-        sky_map, index = patchRef.get(), patchRef.dataId["patch"]
-        if isinstance(index, str):
-            index = tuple(map(int, index.split(",")))
-        tract = sky_map.tract(int(patchRef.dataId["tract"]))
-        patch = tract.patch(index)
-        return Struct(skyMap=sky_map, tractInfo=tract, patchInfo=patch, wcs=tract.projection, bbox=patch.outer_bbox)
-
     def selectExposures(
         self, patchRef: PatchReference, skyInfo: Struct | None = None, selectDataList: Sequence[Any] = ()
     ) -> list[FrameReference]:
@@ -185,24 +163,9 @@ class TempExpMethods:
         selected: list[FrameReference] = chosen.frames
         return selected
 
-    def getBadPixelMask(self) -> int:
-        """The bits of the mask planes ``badMaskPlanes``."""
-        return bitmask(*self.config.badMaskPlanes)
-
     def getWarpTypeList(self) -> list[str]:
         """The types of warps that are made: "direct", "psfMatched" or both, in this order."""
         return self.config.warp_types
-
-    def getCoaddDatasetName(self, warpType: str = "direct") -> str:
-        """Documented name of the coadd of warps of a type: deepCoadd, deepCoaddPsfMatched."""
-        return f"{self.config.coaddName}Coadd" + ("" if warpType == DIRECT else warpType[:1].upper() + warpType[1:])
-
-    def getTempExpDatasetName(self, warpType: str = "direct") -> str:
-        """Documented name of the warps of a type: deepCoadd_directWarp, deepCoadd_psfMatchedWarp.
-
-        In pipelines the connections name the datasets.
-        """
-        return f"{self.config.coaddName}Coadd_{warpType}Warp"
 
     def _projection(self, reference: FrameReference) -> SkyProjection[Any]:
         """The WCS with which a frame is warped."""
