@@ -14,7 +14,7 @@ from .conversions import (
 from .exposure import Exposure
 from .fits_wcs import WcsForm, fits_header, header_of_map, headers_of_maps, wcs_residual, with_fits_form
 from .footprints import PEAK_DTYPE, Footprint, FootprintSet, SpanSet
-from .mask_planes import MASK_PLANES, MASK_SCHEMA, bitmask, bits_of
+from .mask_planes import MASK_PLANES, MASK_SCHEMA, bitmask, bits_of, is_mask_plane
 from .photo_calib import PhotoCalib, ab_magnitude_to_njy, njy_to_ab_magnitude
 from .post_isr_image import PostIsrImage
 from .projection import (
@@ -53,6 +53,7 @@ __all__ = [
     "from_warp",
     "header_of_map",
     "headers_of_maps",
+    "is_mask_plane",
     "njy_to_ab_magnitude",
     "pixel_jacobian",
     "pixel_scale",

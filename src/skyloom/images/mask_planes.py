@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from lsst.images import Mask, MaskPlane, MaskSchema
 
-__all__ = ["MASK_PLANES", "MASK_SCHEMA", "bitmask", "bits_of"]
+__all__ = ["MASK_PLANES", "MASK_SCHEMA", "bitmask", "bits_of", "is_mask_plane"]
 
 MASK_PLANES: dict[str, str] = {
     "BAD": "Bad pixel: a defect of the detector or of a calibration frame.",
@@ -32,6 +32,11 @@ MASK_PLANES: dict[str, str] = {
 
 MASK_SCHEMA = MaskSchema([MaskPlane(name, text) for name, text in MASK_PLANES.items()], dtype=np.int32)
 """The schema of every mask that skyloom makes."""
+
+
+def is_mask_plane(name: str) -> bool:
+    """Whether the schema has a plane of that name."""
+    return name in MASK_PLANES
 
 
 def bitmask(*names: str) -> int:

@@ -13,7 +13,8 @@ class FitSettings:
     """How outliers are left out and when a fit has converged."""
 
     outlier_sigma: float = 5.0
-    """A term of chi2 above mean + so many standard deviations of all terms is an outlier; 0 keeps all."""
+    """A term of chi2 above mean + so many standard deviations of its kind (measurements, references) is an outlier; 0
+    keeps all."""
     max_steps: int = 20
     """Steps after which a fit that still finds outliers is ended."""
     tolerance: float = 1e-6

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from skyloom.files import write_beside
 
-__all__ = ["Page", "PageFigure", "PageTable", "write_page"]
+__all__ = ["Page", "PageFigure", "PageTable", "to_look_at", "write_page"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,12 @@ class Page:
     summary: str
     tables: list[PageTable] = field(default_factory=list)
     figures: list[PageFigure] = field(default_factory=list)
+
+
+def to_look_at(**counts: int) -> str:
+    """How many things of each name are to be looked at, in words; "usual" for none."""
+    said = [f"{count} {what}{'s' if count > 1 else ''}" for what, count in counts.items() if count]
+    return f"{' and '.join(said)} to look at" if said else "usual"
 
 
 def write_page(page: Page, path: Path) -> None:

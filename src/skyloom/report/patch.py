@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .page import PageTable
+from .page import PageTable, to_look_at
 from .patch_inputs import PatchReader, patch_of
 from .patch_page import band_section, colour_page_figure, view_of_band, write_patch_page
 from .visit_page import Section, VisitPage
@@ -50,11 +50,7 @@ class BandFigures:
     @property
     def verdict(self) -> str:
         """In a few words."""
-        if self.failure:
-            return "failed"
-        counts = {"figure": len(self.remarks), "visit": len(self.odd_visits)}
-        said = [f"{count} {what}{'s' if count > 1 else ''}" for what, count in counts.items() if count]
-        return f"{' and '.join(said)} to look at" if said else "usual"
+        return "failed" if self.failure else to_look_at(figure=len(self.remarks), visit=len(self.odd_visits))
 
 
 @dataclass(frozen=True, kw_only=True)

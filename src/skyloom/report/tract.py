@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .page import PageTable
+from .page import PageTable, to_look_at
 from .tract_inputs import TractReader, tract_of
 from .tract_page import filter_section, view_of, write_tract_page
 from .tract_tables import frame_remarks
@@ -54,11 +54,7 @@ class FilterFigures:
     @property
     def verdict(self) -> str:
         """In a few words."""
-        if self.failure:
-            return "failed"
-        counts = {"figure": len(self.remarks), "frame": len(self.odd_frames)}
-        said = [f"{count} {what}{'s' if count > 1 else ''}" for what, count in counts.items() if count]
-        return f"{' and '.join(said)} to look at" if said else "usual"
+        return "failed" if self.failure else to_look_at(figure=len(self.remarks), frame=len(self.odd_frames))
 
 
 @dataclass(frozen=True, kw_only=True)

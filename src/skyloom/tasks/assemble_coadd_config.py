@@ -19,7 +19,7 @@ from lsst.pipe.base import PipelineTaskConfig, PipelineTaskConnections
 from lsst.pipe.base.connectionTypes import Input, Output, PrerequisiteInput
 
 from skyloom.coadd import CoaddSettings, ErrorSource, Statistic
-from skyloom.images import MASK_PLANES
+from skyloom.images import is_mask_plane
 
 from .input_map import HealSparseInputMapTask
 from .interp_image import InterpImageTask
@@ -35,10 +35,6 @@ _COADD = ("skymap", "tract", "patch", "band")
 _INTERPOLATED = ("CLIPPED", "MEAN", "MEDIAN", "MEANCLIP", "VARIANCE", "VARIANCECLIP")
 _MATCHED = {"warps": "psf_matched_warp", "coadd": "deep_coadd_psf_matched", "n_image": "deep_coadd_psf_matched_n_image"}
 """Names of the datasets of matched warps."""
-
-
-def _is_plane(name: str) -> bool:
-    return name in MASK_PLANES
 
 
 class AssembleCoaddConnections(PipelineTaskConnections, dimensions=_COADD):
@@ -176,16 +172,19 @@ class AssembleCoaddConfig(PipelineTaskConfig, pipelineConnections=AssembleCoaddC
         "must then be off.",
     )
     badMaskPlanes: Any = ListField(
-        dtype=str, default=list(_DEFAULTS.bad_planes), itemCheck=_is_plane, doc="Planes that exclude a sample."
+        dtype=str, default=list(_DEFAULTS.bad_planes), itemCheck=is_mask_plane, doc="Planes that exclude a sample."
     )
     removeMaskPlanes: Any = ListField(
-        dtype=str, default=list(_DEFAULTS.remove_planes), itemCheck=_is_plane, doc="Planes not handed on to the coadd."
+        dtype=str,
+        default=list(_DEFAULTS.remove_planes),
+        itemCheck=is_mask_plane,
+        doc="Planes not handed on to the coadd.",
     )
     maskPropagationThresholds: Any = DictField(
         keytype=str,
         itemtype=float,
         default=dict(_DEFAULTS.propagation_thresholds),
-        keyCheck=_is_plane,
+        keyCheck=is_mask_plane,
         doc="A plane is also set where left-out samples that have it carry more than this share of the weight.",
     )
     coaddPsf: Any = ConfigField(dtype=CoaddPsfConfig, doc="How the PSFs of the frames are resampled.")

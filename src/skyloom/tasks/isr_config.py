@@ -8,7 +8,7 @@ from typing import Any
 from lsst.pex.config import ChoiceField, ConfigField, DictField, Field, ListField, RangeField
 from lsst.pipe.base import PipelineTaskConfig
 
-from skyloom.images import MASK_PLANES
+from skyloom.images import is_mask_plane
 from skyloom.isr import (
     BrighterFatterSettings,
     InterpolationSettings,
@@ -26,10 +26,6 @@ _IF_ANY = "True requires one, False leaves it; None: if there is one."
 _ZERO_POINT = 10.0 ** (0.4 * 28.0)
 
 
-def _is_plane(name: str) -> bool:
-    return name in MASK_PLANES
-
-
 def _switch(default: bool | None, doc: str) -> Any:
     """A correction that needs a calibration."""
     return Field(dtype=bool, optional=True, default=default, doc=f"{doc}: {_IF_ANY}")
@@ -42,7 +38,7 @@ def _flag(default: bool, doc: str) -> Any:
 
 def _planes(default: list[str], doc: str) -> Any:
     """Names of mask planes."""
-    return ListField(dtype=str, default=default, itemCheck=_is_plane, doc=doc)
+    return ListField(dtype=str, default=default, itemCheck=is_mask_plane, doc=doc)
 
 
 class IsrConfig(PipelineTaskConfig, pipelineConnections=IsrConnections):
@@ -95,7 +91,9 @@ class IsrConfig(PipelineTaskConfig, pipelineConnections=IsrConnections):
     )
     usePtcReadNoise: Any = _flag(False, "Take the read noise from the photon-transfer curve.")
     maskNegativeVariance: Any = _flag(True, "Mark pixels so negative that electrons plus read noise squared are none.")
-    negativeVarianceMaskName: Any = Field(dtype=str, default="BAD", check=_is_plane, doc="Mask plane of those pixels.")
+    negativeVarianceMaskName: Any = Field(
+        dtype=str, default="BAD", check=is_mask_plane, doc="Mask plane of those pixels."
+    )
 
     # Masks.
     doDefect: Any = _switch(True, "Mark defects")

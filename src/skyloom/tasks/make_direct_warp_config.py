@@ -8,7 +8,7 @@ from lsst.pex.config import ChoiceField, ConfigField, DictField, Field, ListFiel
 from lsst.pipe.base import PipelineTaskConfig, PipelineTaskConnections
 from lsst.pipe.base.connectionTypes import Input, Output
 
-from skyloom.images import MASK_PLANES
+from skyloom.images import is_mask_plane
 from skyloom.warp import FALLBACK, KERNELS, PsfSelectionSettings, WarpSettings
 
 from .mirrored_config import mirror
@@ -169,10 +169,6 @@ class WarpSelectionConfig(mirror(_LIMITS)):  # type: ignore[misc]
         return PsfSelectionSettings(**(limits | {"exclude_detectors": tuple(self.exclude_detectors)}))
 
 
-def _is_plane(name: str) -> bool:
-    return name in MASK_PLANES
-
-
 class MakeDirectWarpConfig(PipelineTaskConfig, pipelineConnections=MakeDirectWarpConnections):
     """Settings of `MakeDirectWarpTask`."""
 
@@ -192,7 +188,7 @@ class MakeDirectWarpConfig(PipelineTaskConfig, pipelineConnections=MakeDirectWar
     grown_planes: Any = ListField(
         dtype=str,
         default=list(_DEFAULTS.grown_planes),
-        itemCheck=_is_plane,
+        itemCheck=is_mask_plane,
         doc="Mask planes that every pixel on which the kernel has a weight hands on.",
     )
     grid_step: Any = RangeField(
@@ -233,7 +229,7 @@ class MakeDirectWarpConfig(PipelineTaskConfig, pipelineConnections=MakeDirectWar
     interpolated_planes: Any = ListField(
         dtype=str,
         default=["BAD", "SAT", "CR", "UNMASKEDNAN"],
-        itemCheck=_is_plane,
+        itemCheck=is_mask_plane,
         doc="Pixels with one of these planes are interpolated, and count as bad for the masked fraction.",
     )
     do_masked_fraction: Any = Field(dtype=bool, default=False, doc="Write the share of bad pixels?")

@@ -48,24 +48,8 @@ class TempExpMethods(PatchMethods):
         select: WcsSelectImagesTask
 
     def getCalExp(self, dataRef: FrameReference | DataReference | Exposure, bgSubtracted: bool) -> Exposure:
-        """Read a calibrated frame, and calibrate it by the joint fit if ``doApplyUberCal``.
-
-        Parameters
-        ----------
-        dataRef
-            The frame.
-        bgSubtracted
-            Whether it stays without its background; else that is put back.
-
-        Returns
-        -------
-        Exposure
-            A frame of its own: what the reference stands for does not change.
-
-        Raises
-        ------
-        skyloom.errors.FrameError
-            If its background is wanted and there is none, and as `applyJointcalResultsExposure` does.
+        """Read a calibrated frame as `PatchMethods.getCalExp` does, and calibrate it by the joint fit if
+        ``doApplyUberCal``, with the errors of `applyJointcalResultsExposure`.
         """
         (reference,) = as_references([dataRef])
         calexp = super().getCalExp(reference, bgSubtracted)
