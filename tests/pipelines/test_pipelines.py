@@ -23,6 +23,7 @@ def test_shipped_pipelines_are_found_by_name() -> None:
     assert shipped_pipelines() == [
         "catalogues",
         "deep",
+        "deep_union",
         "drp",
         "drp_post_isr",
         "masters",
@@ -30,6 +31,14 @@ def test_shipped_pipelines_are_found_by_name() -> None:
         "sky_correction",
     ]
     assert find_pipeline("drp").name == "drp.yaml"
+
+
+def test_the_union_adds_matched_warps_of_one_sky_to_deep() -> None:
+    own, plain = (yaml.safe_load(find_pipeline(name).read_text()) for name in ("deep_union", "deep"))
+    matched = own["tasks"].pop("make_psf_matched_warp")
+    assert matched["config"] == {"connections.warp": own["tasks"]["assemble_coadd"]["config"]["connections.warps"]}
+    assert own["tasks"]["assemble_coadd"]["config"].pop("artifactDecision") == "union"
+    assert own["tasks"] == plain["tasks"]
 
 
 def test_a_pipeline_is_found_by_path(tmp_path: Path) -> None:
