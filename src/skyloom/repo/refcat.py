@@ -31,7 +31,7 @@ from .collections import REFCATS
 from .refcat_columns import RefcatColumns, flux_unit_factor
 from .refcat_files import column_names, column_units, read_chunks
 
-__all__ = ["RefcatImport", "RefcatReport", "import_refcat", "reference_catalogue"]
+__all__ = ["RefcatImport", "RefcatReport", "import_refcat", "read_refcat", "reference_catalogue"]
 
 _DATASET_TYPE = "refcat"
 _SHARDS_PER_BUCKET = 64
@@ -111,9 +111,32 @@ def import_refcat(butler: Butler, files: Sequence[Path], spec: RefcatImport, *, 
         raise RefcatError(
             f"the catalogue {spec.name!r} is in the repository already.", cure="Use another --name, or --replace."
         )
-    present = column_names(files[0])
+    report = _begun(run, files, spec)
+    with tempfile.TemporaryDirectory(prefix="skyloom-refcat-") as folder:
+        for number, table in enumerate(_tables(files, report.columns, spec, report)):
+            _scatter(table, Path(folder), number)
+        _check_rows(report, files)
+        _register(butler, run)
+        with butler.transaction():
+            _write(butler, run, old, Path(folder), _metadata(spec, report), report)
+    butler.collections.prepend_chain(REFCATS, run)
+    return report
+
+
+def read_refcat(files: Sequence[Path], spec: RefcatImport) -> Table:
+    """The rows of catalogue files as one reference table in memory; files, specification and errors as above."""
+    report = _begun("", files, spec)
+    tables = list(_tables(files, report.columns, spec, report))
+    _check_rows(report, files)
+    table = vstack(tables, metadata_conflicts="silent")
+    table.meta.update(_metadata(spec, report))
+    return table
+
+
+def _begun(run: str, files: Sequence[Path], spec: RefcatImport) -> RefcatReport:
+    """The report of an import, with the columns that will be read."""
     columns = RefcatColumns.choose(
-        present,
+        column_names(files[0]),
         stated=spec.stated,
         magnitudes=spec.magnitudes,
         magnitude_errors=spec.magnitude_errors,
@@ -123,18 +146,14 @@ def import_refcat(butler: Butler, files: Sequence[Path], spec: RefcatImport, *, 
     )
     report = RefcatReport(run, columns)
     report.offsets = {name: ab_offset(name, spec.system, spec.vega_offsets) for name in columns.magnitudes}
-    with tempfile.TemporaryDirectory(prefix="skyloom-refcat-") as folder:
-        for number, table in enumerate(_tables(files, columns, spec, report)):
-            _scatter(table, Path(folder), number)
-        if report.n_rows == 0:
-            raise RefcatError(
-                "no row has a usable position.", cure="Check the columns of the positions.", file=str(files[0])
-            )
-        _register(butler, run)
-        with butler.transaction():
-            _write(butler, run, old, Path(folder), _metadata(spec, report), report)
-    butler.collections.prepend_chain(REFCATS, run)
     return report
+
+
+def _check_rows(report: RefcatReport, files: Sequence[Path]) -> None:
+    if report.n_rows == 0:
+        raise RefcatError(
+            "no row has a usable position.", cure="Check the columns of the positions.", file=str(files[0])
+        )
 
 
 def _write(
