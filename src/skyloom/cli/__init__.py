@@ -26,6 +26,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status", "Tell how far a run is, what failed, and where its time went."),
     "report": ("report", "Pages with figures about what was made."),
     "export": ("export", "Write frames and coadds as plain FITS, catalogues as FITS or CSV."),
+    "doctor": ("doctor", "Tell whether the machine, the installation and a repository are well."),
 }
 """Name of a subcommand: its module (which holds a click command named ``command``), and its line in the help."""
 

@@ -20,7 +20,7 @@ from lsst.daf.butler import (
 )
 from lsst.resources import ResourcePath
 
-__all__ = ["FileStores", "remove_outputs", "remove_temporaries"]
+__all__ = ["FileStores", "is_temporary", "remove_outputs", "remove_temporaries"]
 
 _TEMPORARY = re.compile(r"tmp[a-z0-9_]{8}(\..*)?|.*\.tmp(\..*)?")
 """What files are called while they are written: by the resources of the butler, and by its formatters."""
@@ -113,11 +113,16 @@ def _remove_file(uri: ResourcePath) -> None:
                 path.unlink()
 
 
+def is_temporary(name: str) -> bool:
+    """Whether files are called so while they are written."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
 def remove_temporaries(folder: ResourcePath) -> None:
     """Remove what a kill has left half-written anywhere below a folder in which nobody writes."""
     if not folder.isLocal:
         return
     for place, _, names in os.walk(folder.ospath):
         for name in names:
-            if _TEMPORARY.fullmatch(name):
+            if is_temporary(name):
                 (Path(place) / name).unlink(missing_ok=True)
