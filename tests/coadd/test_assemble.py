@@ -247,8 +247,8 @@ def test_warps_that_cannot_take_part() -> None:
     warps[0].unit, warps[3].image.array[...] = u.adu, np.nan
     inputs, skipped = prepare_inputs([ExposureHandle(w, v) for v, w in enumerate(warps)], SETTINGS.bad_planes)
     assert not inputs
-    assert skipped[0] == "it is in adu, not nJy"
-    assert skipped[3] == "no pixel with a value"
+    assert skipped[0].startswith("it is in adu, not nJy")
+    assert skipped[3].startswith("no pixel with a value")
 
 
 def test_weight_is_clipped_and_blind_to_bad_pixels() -> None:

@@ -151,11 +151,51 @@ def test_what_the_planes_of_left_out_samples_become(plane: str, expected: set[st
     assert flags(bits[0]) == expected | {"SUSPECT"}
 
 
+@pytest.mark.parametrize("removed", [(), ("EDGE",)])
+@pytest.mark.parametrize(
+    ("statistic", "online"),
+    [("MEAN", False), ("MEAN", True), ("MEDIAN", False), ("MEANCLIP", False), ("CLIPPED", False)],
+)
+def test_edge_of_a_detector_is_told_by_the_sample_that_is_lost_there(
+    statistic: str, online: bool, removed: tuple[str, ...]
+) -> None:
+    edge, no_data = bitmask("EDGE"), bitmask("NO_DATA")
+    columns = {
+        "beyond it": ([2.0, 4.0, np.nan], [2.0, 2.0, INF], [0, 0, edge | no_data], {"SENSOR_EDGE"}),
+        "another is missing": ([2.0, 4.0, np.nan], [2.0, 2.0, INF], [0, edge, no_data], set()),
+        "used": ([2.0, 4.0, 3.0], 2.0, [0, 0, edge], set()),
+        "without variance": ([2.0, 4.0, 3.0], [2.0, 2.0, INF], [0, 0, edge], {"SENSOR_EDGE", "REJECTED"}),
+        "bad": ([2.0, 4.0, 3.0], 2.0, [0, 0, edge | bitmask("CR")], {"SENSOR_EDGE", "REJECTED"}),
+        "nothing there": ([np.nan] * 3, INF, edge | no_data, {"NO_DATA"}),
+    }
+    values, spread, bits = (np.column_stack([np.broadcast_to(c[k], 3) for c in columns.values()]) for k in range(3))
+    _, _, found, _ = combine(
+        samples(values, spread, bits), statistic=Statistic(statistic), online=online, remove_planes=removed
+    )
+    for (name, (_, _, own, expected)), mask in zip(columns.items(), found, strict=True):
+        extra = {"INEXACT_PSF"} if expected & {"SENSOR_EDGE", "REJECTED"} else set()
+        kept = {"EDGE"} if not removed and name in ("another is missing", "used") else set()
+        assert flags(mask) == expected | extra | kept, (name, own)
+
+
 @pytest.mark.parametrize("statistic", ["CLIPPED", "MEAN", "MEANCLIP"])
-@pytest.mark.parametrize(("share", "expected"), [(0.09, False), (0.1, False), (0.11, True)])
-def test_saturation_is_handed_on_above_a_tenth_of_the_weight(statistic: str, share: float, expected: bool) -> None:
+@pytest.mark.parametrize(
+    ("threshold", "share", "expected"),
+    [
+        (0.1, 0.09, False),
+        (0.1, 0.1, False),
+        (0.1, 0.11, True),
+        (0.3, 0.29, False),
+        (0.3, 0.31, True),
+        (1.0, 0.99, False),
+    ],
+)
+def test_saturation_is_handed_on_above_a_part_of_the_weight(
+    statistic: str, threshold: float, share: float, expected: bool
+) -> None:
     inputs = samples([1.0, 1.0, 9.0], bits=[0, 0, bitmask("SAT")], weights=[(1 - share) / 2, (1 - share) / 2, share])
-    _, _, bits, _ = combine(inputs, statistic=Statistic(statistic))
+    settings = {} if threshold == 0.1 else {"propagation_thresholds": {"SAT": threshold}}
+    _, _, bits, _ = combine(inputs, statistic=Statistic(statistic), **settings)
     assert ("SAT" in flags(bits[0])) is expected
 
 
@@ -271,6 +311,24 @@ def test_one_warp_at_a_time_gives_the_same_mean(source: ErrorSource) -> None:
     np.testing.assert_array_equal(n_online, n_classic)
 
 
+def test_edges_of_detectors_are_the_same_in_every_mean() -> None:
+    planes = ("BAD", "SAT", "CR", "NO_DATA")
+    inputs, expected, usable = inputs_of(noisy_warps(), WEIGHTS), np.zeros(BOX.shape, bool), np.zeros(BOX.shape, bool)
+    for part in inputs:
+        image, variance, bits = part.planes(part.bbox)
+        known = np.isfinite(image) & np.isfinite(variance) & (bits & bitmask(*planes) == 0)
+        usable[part.bbox.slice_within(BOX)] |= known
+        expected[part.bbox.slice_within(BOX)] |= ~known & (bits & bitmask("EDGE") != 0)
+    ways = ({}, {"subregion_size": (37, 37)}, {"online": True}, {"statistic": Statistic.CLIPPED})
+    for way in ways:
+        settings = CoaddSettings(**({"statistic": Statistic.MEAN, "bad_planes": planes} | way))
+        assert "EDGE" in settings.remove_planes
+        coadd, _ = assemble_coadd(inputs, BOX, TRACT, settings)
+        np.testing.assert_array_equal((coadd.bits & bitmask("SENSOR_EDGE") != 0)[usable], expected[usable])
+        assert not (coadd.bits & bitmask("EDGE")).any()
+    assert 0.01 < expected[usable].mean() < 0.1
+
+
 def test_samples_are_counted_where_the_psf_has_inputs() -> None:
     boxes = [Box.factory[-45 + 20 * n : 256 - 10 * n, -123 + 15 * n : 78 - 5 * n] for n in range(5)]
     warps = [warp(n, np.ones(box.shape), box=box) for n, box in enumerate(boxes)]
@@ -316,7 +374,7 @@ def peak(work: Callable[[], object]) -> float:
 @pytest.mark.parametrize("online", [False, True])
 def test_memory_does_not_grow_with_the_number_of_warps(online: bool) -> None:
     box = Box.factory[0:400, 0:500]
-    settings = CoaddSettings(statistic=Statistic.MEAN, online=online, max_memory_mb=2.0)
+    settings = CoaddSettings(statistic=Statistic.MEAN, online=online, max_memory_mb=8.0)
 
     def make(n: int) -> list[CoaddInput]:
         return [CoaddInput(visit, 1.0, Endless(visit), box) for visit in range(n)]

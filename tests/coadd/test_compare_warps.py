@@ -104,8 +104,11 @@ def test_source_within_a_very_bright_one_is_left_alone() -> None:
     for n in range(8):
         scene.add_star(n, 850.0, 450.0, 3000 * NOISE * 5.85)
     scene.add_star(3, 853.0, 451.0, 100 * NOISE * 5.85)
-    assert 4 not in {visit for visit, planes in compare(scene).masks.items() if "CLIPPED" in planes}
-    result = compare(scene, dataclasses.replace(SETTINGS, preserve_contained=False))
+    inputs, partners = scene.inputs(), matched(scene)
+    kept = compare_warps(inputs, partners, scene.box, scene.projection)
+    assert 4 not in {visit for visit, planes in kept.masks.items() if "CLIPPED" in planes}
+    bare = dataclasses.replace(SETTINGS, preserve_contained=False)
+    result = compare_warps(inputs, partners, scene.box, scene.projection, bare)
     assert plane(scene, result, 4)[151, 153]
 
 
@@ -114,12 +117,14 @@ def test_number_of_epochs(n: int, limit: int) -> None:
     assert max_epochs(np.array([float(n)]), SETTINGS).tolist() == [limit]
 
 
-@pytest.mark.parametrize(("threshold", "found"), [(0.0, True), (0.5, True), (1.0, False)])
-def test_spatial_threshold(threshold: float, found: bool) -> None:
+def test_spatial_threshold() -> None:
     scene = make_scene(6, 200, 1, brightest=3.0)
     scene.add_star(3, 800.0, 400.0, 60 * NOISE * 5.85)
-    result = compare(scene, dataclasses.replace(SETTINGS, spatial_threshold=threshold))
-    assert plane(scene, result, 4)[100, 100] == found
+    inputs, partners = scene.inputs(), matched(scene)
+    for threshold, found in ((0.0, True), (0.5, True), (1.0, False)):
+        settings = dataclasses.replace(SETTINGS, spatial_threshold=threshold)
+        result = compare_warps(inputs, partners, scene.box, scene.projection, settings)
+        assert plane(scene, result, 4)[100, 100] == found
 
 
 def test_pixels_without_matched_value_take_no_part() -> None:
@@ -141,6 +146,26 @@ def test_pixels_without_matched_value_take_no_part() -> None:
         inputs, partners, scene.box, scene.projection, dataclasses.replace(SETTINGS, require_matched=False)
     )
     assert not any("NO_DATA" in planes for planes in loose.masks.values())
+
+
+def test_hole_of_the_static_sky_hides_no_trail_beside_it() -> None:
+    scene = make_scene(5, 200, 5, brightest=50.0)
+    trail = scene.trail(800.0, 400.0, 0.3)
+    scene.warps[1].image.array[trail] += 20 * NOISE
+    partners = matched(scene)
+    hole = np.zeros(scene.box.shape, bool)
+    hole[90:110, 95:105] = True
+    for part in partners.values():
+        frame = part.handle.get()
+        lost = hole[frame.bbox.slice_within(scene.box)]
+        frame.image.array[lost], frame.variance.array[lost], frame.bits[lost] = np.nan, np.inf, bitmask("NO_DATA")
+    result = compare_warps(scene.inputs(), partners, scene.box, scene.projection)
+    assert np.isnan(result.template.coadd.image.array[hole]).all()
+    mask = plane(scene, result, 2)
+    assert mask[INNER][(trail & ~hole)[INNER]].mean() > 0.999
+    assert {visit for visit, planes in result.masks.items() if "CLIPPED" in planes} == {2}
+    coadd, _ = masked_mean(scene.inputs(), scene.box, scene.projection, result.masks)
+    assert (coadd.bits[hole] == bitmask("NO_DATA")).all()
 
 
 def test_visit_without_matched_warp_takes_no_part() -> None:

@@ -458,6 +458,18 @@ def test_connections_follow_the_configuration() -> None:
     assert other["brightObjectMask"].minimum == 0
 
 
+def test_frames_of_the_warps_are_listed_with_the_weights_of_their_visits() -> None:
+    box = Box.factory[0:20, 0:30]
+    frames = [
+        warp(7, np.ones(box.shape), 4.0, box=box, detectors=(5, 4)),
+        warp(3, np.ones(box.shape), 2.0, box=box, detectors=(9,)),
+    ]
+    coadd = assembled(task(statistic="MEAN"), frames).coaddExposure
+    rows = [(int(row["visit"]), int(row["detector"]), float(row["weight"])) for row in coadd.inputs]
+    assert rows == [(3, 9, 0.5), (7, 4, 0.25), (7, 5, 0.25)]
+    assert [(part.visit, part.detector) for part in coadd.psf.components] == [(3, 9), (7, 4), (7, 5)]
+
+
 def test_selected_visits_in_their_order() -> None:
     from skyloom.tasks.assemble_coadd import _selected
 

@@ -152,6 +152,26 @@ def test_without_artifacts_it_is_the_mean() -> None:
     np.testing.assert_array_equal(one.n_image.array, other.n_image.array)
 
 
+def test_clipped_where_data_was_lost_or_all_over_the_region(scene: Scene) -> None:
+    column, _ = scene.grid()
+    missing = (np.abs(column - 850.0) < 9.0) & scene.trail(*TRAIL, 40.0)
+    frames = handles(scene)
+    guilty = frames[2].get()
+    guilty.image.array[missing], guilty.variance.array[missing] = np.nan, np.inf
+    guilty.bits[missing] = bitmask("NO_DATA")
+    flagged = {}
+    for everywhere in (False, True):
+        task = make(doFlagAllClipped=everywhere)
+        prepared = task.prepareInputs(frames)
+        lists = prepared.tempExpRefList, prepared.imageScalerList, prepared.weightList
+        result = task.assemble(sky_info(scene), *lists, None)
+        flagged[everywhere] = result.coaddExposure.bits & bitmask("CLIPPED") != 0
+    region = np.any([spans.to_mask(scene.box) for spans in result.clipFootprints], axis=0)
+    assert (region & missing).sum() > 100
+    np.testing.assert_array_equal(flagged[False], flagged[True] & ~missing)
+    assert flagged[True][region].all()
+
+
 def test_union_and_intersection(scene: Scene) -> None:
     partners = matched(scene)
     counts = {}

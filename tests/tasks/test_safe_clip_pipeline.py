@@ -8,12 +8,14 @@ from importlib.resources import files
 import numpy as np
 import pytest
 from lsst.daf.butler import Butler, Config
+from lsst.images import Box
 from lsst.pipe.base import Pipeline
 from lsst.pipe.base.simple_pipeline_executor import SimplePipelineExecutor
 
 from skyloom.images import bitmask, bits_of, from_coadd
 from skyloom.repo.regions import update_regions
 from skyloom.repo.skymaps import make_sky_map
+from skyloom.tasks.coadd_inputs import reason_of_pixels
 from tasks.test_warp_and_coadd import SKY, fill
 
 KINDS = {
@@ -89,3 +91,15 @@ def test_trail_is_masked_in_its_visit(butler: Butler) -> None:
     assert (coadd.bits[found] & bitmask("CLIPPED") != 0).mean() > 0.7
     held = np.isfinite(coadd.image.array)
     assert held.any()
+
+
+def test_stored_warp_tells_its_pixels(butler: Butler) -> None:
+    reference = next(iter(butler.query_datasets("direct_warp", data_id=SKY, find_first=True)))
+    handle = butler.getDeferred(reference)
+    tract = butler.get("sky_map", skymap=SKY["skymap"]).tract(SKY["tract"])
+    box = tract.patch(SKY["patch"]).outer_bbox
+    assert reason_of_pixels(handle, box, tract.projection) is None
+    away = Box.factory[box.y.stop + 1000 : box.y.stop + 1010, box.x.start : box.x.stop]
+    assert "none of the patch's" in str(reason_of_pixels(handle, away, tract.projection))
+    other = handle.get(component="psf").components[0].projection
+    assert "its sky projection is not that of the tract" in str(reason_of_pixels(handle, box, other))

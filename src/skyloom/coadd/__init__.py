@@ -20,7 +20,16 @@ from .combine import combine_box
 from .compare_settings import CompareWarpSettings, TemplateDetectionSettings
 from .compare_warp import CompareWarpResult, compare_warps
 from .input_map import InputMapSettings, make_input_map
-from .inputs import CoaddInput, ExposureHandle, WarpHandle, prepare_inputs, warp_weight
+from .inputs import (
+    CoaddInput,
+    ExposureHandle,
+    WarpHandle,
+    prepare_inputs,
+    reason_of_place,
+    reason_of_projection,
+    reason_of_unit,
+    warp_weight,
+)
 from .masked_mean import flag_lost_edges, masked_mean
 from .no_data import Fallback, InterpolationSettings, fallback_value, interpolate_missing
 from .online import online_mean
@@ -82,6 +91,9 @@ __all__ = [
     "merged",
     "online_mean",
     "prepare_inputs",
+    "reason_of_place",
+    "reason_of_projection",
+    "reason_of_unit",
     "safe_clip",
     "scaler_for",
     "static_sky",

@@ -19,7 +19,8 @@ def apply_alternate_mask(bits: np.ndarray, box: Box, planes: Mapping[str, SpanSe
     """Set the planes of an alternate mask on the mask bits of one warp, in place.
 
     Where the plane NO_DATA is set, the other bad bits go: the sample is missing there, and was not left out for what
-    it shows.  For the same reason the other planes are set only where the warp has data.
+    it shows.  For the same reason the other planes are set only where the warp has data.  EDGE stays: the border of a
+    detector is where it is.
 
     Parameters
     ----------
@@ -40,7 +41,7 @@ def apply_alternate_mask(bits: np.ndarray, box: Box, planes: Mapping[str, SpanSe
     no_data = bitmask("NO_DATA")
     if "NO_DATA" in planes:
         missing = planes["NO_DATA"].to_mask(box)
-        bits[missing] = bits[missing] & ~bad | no_data
+        bits[missing] = bits[missing] & (~bad | bitmask("EDGE")) | no_data
     for name, spans in planes.items():
         bit = bitmask(name)
         part = spans.clipped(box)

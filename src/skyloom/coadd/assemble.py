@@ -9,15 +9,16 @@ import astropy.units as u
 import numpy as np
 from astropy.table import Table, vstack
 from lsst.images import Box, SkyProjection
+from lsst.images import NoOverlapError as OutsideError
 
-from skyloom.errors import NoOverlapError
+from skyloom.errors import BadFrameError, NoOverlapError
 from skyloom.images import Exposure, bitmask
 from skyloom.kernels.stack import STRUCTURE_RADIUS
 from skyloom.psf import CoaddPsf, coadd_aperture_corrections
 
 from .alternate_masks import AlternateMasks
 from .combine import combine_box
-from .inputs import CoaddInput
+from .inputs import CoaddInput, reason_of_projection
 from .online import online_mean
 from .settings import CoaddSettings
 
@@ -70,7 +71,9 @@ def assemble_coadd(
     Raises
     ------
     NoOverlapError
-        If there is no input.
+        If there is no input, or none reaches the box.
+    BadFrameError
+        If the PSF of a warp is on the pixels of another projection.
     """
     settings = settings or CoaddSettings()
     if not inputs:
@@ -103,9 +106,15 @@ def empty_coadd(box: Box, projection: SkyProjection[Any], band: str | None = Non
 
 
 def describe_coadd(coadd: Exposure, inputs: Sequence[CoaddInput], settings: CoaddSettings) -> None:
-    """Tell a coadd its inputs, their PSF and aperture corrections, and how they are combined, in place."""
+    """Tell a coadd its inputs, their PSF and aperture corrections, and how they are combined, in place.
+
+    Raises
+    ------
+    BadFrameError
+        If the PSF of a warp is on the pixels of another projection.
+    """
     coadd.inputs = coadd_inputs_table(inputs)
-    psf = coadd_psf(inputs, coadd.bbox)
+    psf = coadd_psf(inputs, coadd.bbox, coadd.projection)
     coadd.psf = psf
     if psf is not None:
         coadd.aperture_corrections = cast("dict[str, Any]", coadd_aperture_corrections(psf))
@@ -113,8 +122,22 @@ def describe_coadd(coadd: Exposure, inputs: Sequence[CoaddInput], settings: Coad
 
 
 def coadd_extent(inputs: Sequence[CoaddInput], box: Box) -> Box:
-    """The part of a box that any input reaches."""
-    parts = [part.bbox.intersection(box) for part in inputs]
+    """The part of a box that any input reaches.
+
+    Raises
+    ------
+    NoOverlapError
+        If none does.
+    """
+    parts = []
+    for part in inputs:
+        try:
+            parts.append(part.bbox.intersection(box))
+        except OutsideError:
+            continue
+    if not parts:
+        visits = [part.visit for part in inputs]
+        raise NoOverlapError(f"No warp of visits {visits} has pixels in {box}.", cure="Give those of this patch.")
     return Box.factory[
         min(part.y.start for part in parts) : max(part.y.stop for part in parts),
         min(part.x.start for part in parts) : max(part.x.stop for part in parts),
@@ -144,9 +167,19 @@ def coadd_inputs_table(inputs: Sequence[CoaddInput]) -> Table:
     return whole
 
 
-def coadd_psf(inputs: Sequence[CoaddInput], box: Box) -> CoaddPsf | None:
-    """The PSF of the weighted mean; None where a warp has none."""
+def coadd_psf(inputs: Sequence[CoaddInput], box: Box, projection: SkyProjection[Any] | None = None) -> CoaddPsf | None:
+    """The PSF of the weighted mean; None where a warp has none.
+
+    Raises
+    ------
+    BadFrameError
+        If that of a warp is on the pixels of another projection than is given.
+    """
     parts = [(part.handle.get(component="psf"), part.weight) for part in inputs]
     if any(psf is None for psf, _ in parts):
         return None
+    for part, (psf, _) in zip(inputs, parts, strict=True):
+        reason = None if projection is None else reason_of_projection(psf.projection, projection, part.bbox)
+        if reason is not None:
+            raise BadFrameError(f"The warp of visit {part.visit} cannot take part: {reason}.")
     return CoaddPsf.combine(parts, box)

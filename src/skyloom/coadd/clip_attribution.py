@@ -22,6 +22,7 @@ from .clip_detection import Regions
 from .clip_difference import DifferenceImage
 from .clip_settings import AttributionSettings
 from .inputs import CoaddInput
+from .no_data import median_level
 
 __all__ = ["Overlaps", "big_footprints", "confirm", "count_overlaps", "decide", "detected_mask"]
 
@@ -199,6 +200,7 @@ def _search(part: CoaddInput, box: Box, settings: AttributionSettings) -> np.nda
     if psf is None:
         raise SkyloomError("the warp has no PSF.", cure="Calibrate its frames first.")
     sigma, search = psf_sigma(psf), settings.search
+    image = image - np.float32(median_level(image))
     filtered = matched_filter(image, variance, bits, sigma, planes=bitmask(*search.unusable_planes))
     bits = bits.copy()
     for name in ("DETECTED", "DETECTED_NEGATIVE") if search.negative else ("DETECTED",):

@@ -60,7 +60,9 @@ def build_difference_image(
     Raises
     ------
     NoOverlapError
-        If there is no input.
+        If there is no input, or none reaches the box.
+    BadFrameError
+        If the PSF of a warp is on the pixels of another projection.
     """
     settings = settings or SafeClipSettings()
     if not inputs:
@@ -74,7 +76,7 @@ def build_difference_image(
         y0=box.y.start,
         unit=u.nJy,
         projection=projection,
-        psf=coadd_psf(known, box) if known else None,
+        psf=coadd_psf(known, box, projection) if known else None,
         clipped_mean=Image(clipped_mean, bbox=box),
     )
     clip, bad = (settings.n_sigma, settings.iterations), bitmask(*settings.bad_planes)

@@ -10,7 +10,7 @@ from lsst.images import NoOverlapError as OutsideError
 
 from skyloom.images import MASK_SCHEMA, SpanSet, bitmask
 from skyloom.kernels import stack_statistics as kernel
-from skyloom.kernels.mask_bits import mark_not_finite
+from skyloom.kernels.left_out import forget_variances, mark_left_out
 from skyloom.kernels.stack import STRUCTURE_RADIUS, combine_stack
 from skyloom.kernels.stack_statistics import stack_statistics
 
@@ -19,9 +19,9 @@ from .inputs import CoaddInput
 from .settings import CoaddSettings, ErrorSource, Statistic
 
 __all__ = [
+    "LEFT_OUT",
     "SOURCES",
     "combine_box",
-    "mark_left_out",
     "mask_map",
     "propagation",
     "read_planes",
@@ -31,6 +31,9 @@ __all__ = [
 
 _NEVER = 2.0
 _BITS = len(MASK_SCHEMA.names)
+LEFT_OUT = (bitmask("REJECTED"), bitmask("EDGE"), bitmask("SENSOR_EDGE"))
+"""Flags of `mark_left_out`, for `mask_map` to hand on: an interpolated pixel, of infinite variance, is rejected no less
+than a bad one; at the edge of a detector SENSOR_EDGE tells, whatever becomes of EDGE itself."""
 SOURCES = {
     ErrorSource.INPUTS: kernel.FROM_INPUTS,
     ErrorSource.MOSAIC: kernel.MOSAIC,
@@ -111,8 +114,7 @@ def _combine(inputs: Sequence[CoaddInput], box: Box, settings: CoaddSettings, ma
     if settings.statistic in _CLIPPING or removed & bad:
         counts = np.sum((bits & bad == 0) & np.isfinite(image) & np.isfinite(variance), axis=0, dtype=np.int32)
     for part in zip(image, variance, bits, strict=True):
-        mark_left_out(*part, bad)
-    bits &= ~removed
+        mark_left_out(*part, bad, removed, LEFT_OUT)
     name = _ROOTS.get(settings.statistic, str(settings.statistic))
     value, error, mask, used = stack_statistics(
         image,
@@ -130,14 +132,6 @@ def _combine(inputs: Sequence[CoaddInput], box: Box, settings: CoaddSettings, ma
         with np.errstate(invalid="ignore", divide="ignore"):
             error, value = error / (4.0 * value), np.sqrt(value)
     return value, error, mask, used if counts is None else counts
-
-
-def mark_left_out(image: np.ndarray, variance: np.ndarray, bits: np.ndarray, bad: int) -> None:
-    """Set REJECTED on samples ``[y, x]`` that want a value or a variance and whose mask does not tell, in place.
-
-    `mask_map` hands it on: an interpolated pixel, of infinite variance, is left out no less than a bad one.
-    """
-    mark_not_finite(image, variance, bits, bitmask("REJECTED"), bad)
 
 
 def settle_planes(image: np.ndarray, variance: np.ndarray, bits: np.ndarray) -> None:
@@ -170,7 +164,10 @@ def read_planes(
     bad: int,
     out: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> None:
-    """Image, variance and mask bits ``[y, x]`` of an input inside a box, with the planes of its alternate mask."""
+    """Image, variance and mask bits ``[y, x]`` of an input inside a box, with the planes of its alternate mask.
+
+    A variance that is not positive becomes +inf.
+    """
     image, variance, bits = out
     try:
         here = part.bbox.intersection(box)
@@ -181,6 +178,7 @@ def read_planes(
     if here is not None:
         at = here.slice_within(box)
         image[at], variance[at], bits[at] = part.planes(here)
+        forget_variances(variance[at])
     if planes:
         apply_alternate_mask(bits, box, planes, bad)
 
@@ -193,11 +191,14 @@ def relative_weights(inputs: Sequence[CoaddInput]) -> np.ndarray:
 
 
 def mask_map(bad: int) -> np.ndarray:
-    """What is set where a sample was left out and any sample has some bits: int32 ``[k, 2]``, those and these."""
-    other = bitmask("NO_DATA", "EDGE", "CLIPPED")
+    """What is set where a sample was left out and any sample has some bits: int32 ``[k, 2]``, those and these.
+
+    Samples have SENSOR_EDGE by `LEFT_OUT` alone: EDGE of a sample that is used says nothing about those that are not.
+    """
+    other = bitmask("NO_DATA", "EDGE", "SENSOR_EDGE", "CLIPPED")
     pairs = [
         (bad & ~other | bitmask("REJECTED"), bitmask("REJECTED")),
-        (bitmask("EDGE"), bitmask("SENSOR_EDGE")),
+        (bitmask("SENSOR_EDGE"), bitmask("SENSOR_EDGE")),
         (bitmask("CLIPPED"), bitmask("CLIPPED")),
     ]
     return np.array(pairs, np.int32)

@@ -12,14 +12,26 @@ from lsst.images import Box
 
 from skyloom.background import render_field
 from skyloom.errors import BadFrameError, FrameError
-from skyloom.images import Exposure, bitmask, bits_of
+from skyloom.images import Exposure, bitmask, bits_of, pixel_to_radec, radec_to_pixel
 
 if TYPE_CHECKING:
+    from lsst.images import SkyProjection
     from lsst.images.fields import Field
 
-__all__ = ["CoaddInput", "ExposureHandle", "WarpHandle", "prepare_inputs", "warp_weight"]
+__all__ = [
+    "CoaddInput",
+    "ExposureHandle",
+    "WarpHandle",
+    "prepare_inputs",
+    "reason_of_place",
+    "reason_of_projection",
+    "reason_of_unit",
+    "warp_weight",
+]
 
 _WHOLE = ["image", "variance", "mask", "unit", "bbox"]
+_MAX_OFFSET = 0.01
+"""Pixels by which a sky projection may differ from that of the tract."""
 _MAX_SAMPLE = 1_000_000
 """Pixels of the variance plane that are looked at for the weight, every n-th in x and y."""
 _MIN_SAMPLE = 10_000
@@ -97,6 +109,7 @@ def prepare_inputs(
     sigma_clip: float = 3.0,
     clip_iter: int = 2,
     scale_of: Callable[[WarpHandle], float] | None = None,
+    reason_against: Callable[[WarpHandle], str | None] | None = None,
 ) -> tuple[list[CoaddInput], dict[int, str]]:
     """Weigh warps, and say which cannot take part and why.
 
@@ -111,13 +124,15 @@ def prepare_inputs(
     scale_of
         Tells what a warp's pixels are multiplied by, in whatever unit they are.  Warps of which it raises a
         `FrameError` are left out.
+    reason_against
+        Tells why a warp cannot take part, before its pixels are read; None if it can.
 
     Returns
     -------
     inputs
         Ordered by visit.
     skipped
-        Visit to reason.
+        Visit to reason, and what to do.
 
     Raises
     ------
@@ -131,6 +146,10 @@ def prepare_inputs(
         visit = int(handle.dataId["visit"])
         if visit in inputs or visit in skipped:
             raise BadFrameError(f"Visit {visit} appears twice among the warps.", cure="Give one warp a visit.")
+        reason = None if reason_against is None else reason_against(handle)
+        if reason is not None:
+            skipped[visit] = reason
+            continue
         try:
             scale = 1.0 if scale_of is None else float(scale_of(handle))
         except FrameError as error:
@@ -138,15 +157,49 @@ def prepare_inputs(
             continue
         parts = handle.get(component="components", parameters={"components": _WHOLE})
         weight = warp_weight(parts["variance"].array, bits_of(parts["mask"]), bad, sigma_clip, clip_iter)
-        if scale_of is None and parts["unit"] != u.nJy:
-            skipped[visit] = f"it is in {parts['unit']}, not nJy"
-        elif not weight > 0.0:
-            skipped[visit] = "no pixel with a finite positive variance"
-        elif not np.isfinite(parts["image"].array).any():
-            skipped[visit] = "no pixel with a value"
+        reason = None if scale_of is not None else reason_of_unit(parts["unit"])
+        reason = reason or _reason_of_pixels(parts, weight)
+        if reason is not None:
+            skipped[visit] = reason
         else:
             inputs[visit] = CoaddInput(visit, weight / scale**2, handle, parts["bbox"], scale)
     return [inputs[visit] for visit in sorted(inputs)], skipped
+
+
+def reason_of_unit(unit: u.UnitBase | None) -> str | None:
+    """Why a warp in a unit cannot take part in a coadd in nJy; None where it can."""
+    if unit == u.nJy:
+        return None
+    said = "it does not say its unit" if unit is None else f"it is in {unit}, not nJy"
+    return f"{said}: calibrate its frames, or make a coadd in counts (doScaleZeroPoint)"
+
+
+def reason_of_place(own: Box, box: Box) -> str | None:
+    """Why a warp on its own pixels cannot take part in a coadd on those of a box; None where it can."""
+    if all(max(one.start, other.start) < min(one.stop, other.stop) for one, other in ((own.x, box.x), (own.y, box.y))):
+        return None
+    return f"its pixels {own} are none of the patch's, {box}: make it for this patch"
+
+
+def reason_of_projection(one: SkyProjection[Any], tract: SkyProjection[Any], box: Box) -> str | None:
+    """Why the pixels of a warp, in a box, are not those of the tract; None where they are."""
+    if one is tract:
+        return None
+    x, y = (part.ravel() for part in np.meshgrid([box.x.start, box.x.stop - 1.0], [box.y.start, box.y.stop - 1.0]))
+    there = radec_to_pixel(tract, *pixel_to_radec(one, x, y))
+    offset = float(np.hypot(there[0] - x, there[1] - y).max())
+    if offset <= _MAX_OFFSET:
+        return None
+    return f"its sky projection is not that of the tract, by {offset:.3g} px: make it anew with this sky map"
+
+
+def _reason_of_pixels(parts: Mapping[str, Any], weight: float) -> str | None:
+    """Why a warp has nothing to add; None where it has."""
+    if not weight > 0.0:
+        return "no pixel with a finite positive variance: look at the variance planes of its frames"
+    if not np.isfinite(parts["image"].array).any():
+        return "no pixel with a value: look at its frames"
+    return None
 
 
 def warp_weight(variance: np.ndarray, bits: np.ndarray, bad: int, sigma_clip: float = 3.0, clip_iter: int = 2) -> float:

@@ -11,7 +11,7 @@ from skyloom.images import Exposure, bitmask
 from skyloom.kernels.clipped_statistics import clipped_statistics
 from skyloom.kernels.interpolate_rows import interpolate_rows
 
-__all__ = ["Fallback", "InterpolationSettings", "fallback_value", "interpolate_missing"]
+__all__ = ["Fallback", "InterpolationSettings", "fallback_value", "interpolate_missing", "median_level"]
 
 
 class Fallback(StrEnum):
@@ -59,6 +59,13 @@ def fallback_value(image: np.ndarray, settings: InterpolationSettings) -> tuple[
     if value < 0.0 and not settings.negative_allowed:
         return 0.0, True
     return float(value), False
+
+
+def median_level(image: np.ndarray) -> float:
+    """Median of every fourth finite pixel in x and y of an image ``[y, x]``; 0 without any."""
+    values = image[::4, ::4]
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if values.size else 0.0
 
 
 def interpolate_missing(

@@ -8,11 +8,12 @@ import numpy as np
 from lsst.images import Box
 
 from skyloom.images import bitmask
+from skyloom.kernels.left_out import mark_left_out
 from skyloom.kernels.online_mean import add_to_mean, finish_mean
 from skyloom.kernels.stack_statistics import FROM_SCATTER
 
 from .alternate_masks import AlternateMasks
-from .combine import SOURCES, mark_left_out, mask_map, propagation, read_planes, relative_weights, settle_planes
+from .combine import LEFT_OUT, SOURCES, mask_map, propagation, read_planes, relative_weights, settle_planes
 from .inputs import CoaddInput
 from .settings import CoaddSettings
 
@@ -53,8 +54,7 @@ def online_mean(
         read_planes(part, box, masks.get(part.visit, {}), bad, (image, variance, bits))
         if recount:
             counts += (bits & bad == 0) & np.isfinite(image) & np.isfinite(variance)
-        mark_left_out(image, variance, bits, bad)
-        bits &= ~removed
+        mark_left_out(image, variance, bits, bad, removed, LEFT_OUT)
         add_to_mean(image, variance, bits, weight, (bad, source), watched, sums, planes, lost)
     no_data, pairs = bitmask("NO_DATA"), mask_map(bad)
     mean = finish_mean(len(inputs), source, watched, thresholds[watched], no_data, pairs, sums, planes, lost)

@@ -74,7 +74,7 @@ class CoaddSettings:
     """A sample with any of these is left out."""
     remove_planes: tuple[str, ...] = ("EDGE", "DETECTED", "DETECTED_NEGATIVE", "CROSSTALK", "NOT_DEBLENDED")
     """Not handed on from the samples to the coadd.  All statistics but CLIPPED forget them before they combine: no
-    sample is left out because of them, and no border of a detector is told by EDGE."""
+    sample is left out because of them.  Where one with EDGE is left out, that is SENSOR_EDGE in any case."""
     propagation_thresholds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({"SAT": 0.1}))
     """A plane is also set where left-out samples that have it carry more than this share of the weight."""
     subregion_size: tuple[int, int] | None = None

@@ -18,6 +18,7 @@ from skyloom.psf import psf_sigma
 from .assemble import assemble_coadd
 from .compare_settings import CompareWarpSettings, TemplateDetectionSettings
 from .inputs import CoaddInput
+from .no_data import median_level
 
 __all__ = ["StaticSky", "bright_footprints", "static_sky"]
 
@@ -57,11 +58,13 @@ def bright_footprints(
 ) -> tuple[np.ndarray, float]:
     """Where very bright sources are, bool ``[y, x]``, and the threshold in sigma at which they do not fill the sky.
 
-    Without the width ``sigma`` of the PSF, px, none is found.
+    They stand above the median, which is not 0 where the sky was left in.  Without the width ``sigma`` of the PSF, px,
+    none is found.
     """
     if sigma is None:
         return np.zeros(coadd.bbox.shape, bool), settings.threshold
-    filtered = matched_filter(coadd.image.array, coadd.variance.array, coadd.bits, sigma, planes=bitmask("NO_DATA"))
+    image = coadd.image.array - np.float32(median_level(coadd.image.array))
+    filtered = matched_filter(image, coadd.variance.array, coadd.bits, sigma, planes=bitmask("NO_DATA"))
     radius = int(settings.grow_sigmas * sigma + 0.5)
     for turn in range(settings.max_iterations + 1):
         threshold = settings.threshold * settings.multiplier**turn

@@ -263,7 +263,7 @@ def combine_stack(
         values there are, with variance +inf; NaN without any.
     bits
         int32 ``[y, x]``: the bits of the samples used; REJECTED where a sample with a value was left out; SENSOR_EDGE
-        where one was left out at the edge of a detector; CLIPPED; NO_DATA without any value.
+        where one was left out at the edge of a detector; CLIPPED; NO_DATA alone without any value.
     n_used
         int32 ``[y, x]``: number of samples in the mean.
     """
@@ -340,7 +340,7 @@ def _careful_pixel(
             found |= rejected
     if count == 0:
         value, held = _unmeasured_pixel(image, bits, weights, r, c, no_data)
-        return value, np.inf, held | found, 0
+        return value, np.inf, held if np.isnan(value) else held | found, 0
     stay = count
     n_sigma, iterations, structure = clip
     if iterations > 0:

@@ -9,6 +9,7 @@ from lsst.images import Mask
 from lsst.pipe.base import QuantumContext, Struct
 
 from skyloom.coadd import (
+    MIN_INPUTS,
     AlternateMasks,
     CoaddInput,
     CompareWarpResult,
@@ -21,7 +22,7 @@ from skyloom.images import MASK_SCHEMA, Exposure, bitmask, bits_of, to_coadd
 
 from .artifact_config import ArtifactCoaddConfig, CompareWarpDecisionConfig
 from .assemble_coadd import AssembleCoaddTask
-from .coadd_inputs import as_warp_handle
+from .coadd_inputs import as_warp_handle, reason_of_pixels
 
 if TYPE_CHECKING:
     from lsst.images import Box
@@ -142,9 +143,16 @@ class ArtifactCoaddTask(AssembleCoaddTask):
         wanted = {part.visit for part in inputs}
         handles = [as_warp_handle(reference, place) for place, reference in enumerate(references)]
         handles = [handle for handle in handles if int(handle.dataId["visit"]) in wanted]
-        matched, skipped = prepare_inputs(handles, settings.static_sky.bad_planes)
+        matched, skipped = prepare_inputs(
+            handles,
+            settings.static_sky.bad_planes,
+            reason_against=lambda handle: reason_of_pixels(handle, skyInfo.bbox, skyInfo.wcs),
+        )
         for visit, reason in skipped.items():
             self.log.warning("the PSF-matched warp of visit %d is left out: %s", visit, reason)
+        if 0 < len(matched) < MIN_INPUTS:
+            few = (len(matched), MIN_INPUTS)
+            self.log.warning("%d PSF-matched warps: with fewer than %d it cannot be told which one is wrong", *few)
         found = compare_warps(
             inputs,
             {part.visit: part for part in matched},

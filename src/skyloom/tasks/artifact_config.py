@@ -309,6 +309,11 @@ class SafeClipAssembleCoaddConfig(ArtifactCoaddConfig, pipelineConnections=SafeC
     doDetectUnmarked: Any = Field(
         dtype=bool, default=_ATTRIBUTION.search_unmarked, doc="Search warps without DETECTED pixels for sources?"
     )
+    doFlagAllClipped: Any = Field(
+        dtype=bool,
+        default=False,
+        doc="Does the coadd get CLIPPED all over a clipped region, or only where a warp lost a sample?",
+    )
     artifactDecision: Any = ChoiceField(
         dtype=str,
         default="safeClip",

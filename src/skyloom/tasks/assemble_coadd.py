@@ -124,8 +124,8 @@ class AssembleCoaddTask(AssembleCoaddMethods, PipelineTask):
         lsst.pipe.base.NoWorkFound
             If fewer than ``min_inputs`` warps can take part.
         """
-        prepared = self.prepareInputs(warps)
         sky_info = Struct(bbox=box, wcs=projection, band=band)
+        prepared = self.prepareInputs(warps, sky_info)
         matches = None
         if self.config.doMatchBackgrounds and prepared.tempExpRefList:
             prepared = self.backgroundMatching(Struct(**prepared.getDict(), skyMap=sky_map))

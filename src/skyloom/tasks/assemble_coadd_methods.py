@@ -20,12 +20,21 @@ from skyloom.coadd import (
     describe_coadd,
     mask_bright_objects,
     prepare_inputs,
+    reason_of_place,
 )
 from skyloom.errors import BadFrameError
 from skyloom.images import MASK_SCHEMA, Exposure, bitmask
 from skyloom.warp import KERNELS
 
-from .coadd_inputs import as_alternate_masks, as_inputs, as_warp_handle, band_of, data_id_text, one_pixel
+from .coadd_inputs import (
+    as_alternate_masks,
+    as_inputs,
+    as_warp_handle,
+    band_of,
+    data_id_text,
+    one_pixel,
+    reason_of_pixels,
+)
 from .matched_sky import match_skies, reason_against
 from .patch_methods import PatchMethods
 
@@ -35,7 +44,7 @@ if TYPE_CHECKING:
     from lsst.pipe.base import TaskMetadata
     from lsst.utils.logging import LsstLogAdapter
 
-    from skyloom.coadd import ImageScaler, WarpHandle
+    from skyloom.coadd import CoaddInput, ImageScaler, WarpHandle
 
     from .assemble_coadd_config import AssembleCoaddConfig
     from .input_map import HealSparseInputMapTask
@@ -66,13 +75,15 @@ class AssembleCoaddMethods(PatchMethods):
         scaleZeroPoint: ScaleZeroPointTask
         inputMapper: HealSparseInputMapTask
 
-    def prepareInputs(self, refList: Iterable[Any]) -> Struct:
+    def prepareInputs(self, refList: Iterable[Any], skyInfo: Struct | None = None) -> Struct:
         """Weigh warps: 1 / clipped mean of the variance plane.
 
         Parameters
         ----------
         refList
             References to warps.  Those that cannot take part are left out: see ``skipped_visits`` of the metadata.
+        skyInfo
+            What `getSkyInfo` returns: warps on other pixels than its ``bbox`` and ``wcs`` cannot take part.
 
         Returns
         -------
@@ -105,6 +116,9 @@ class AssembleCoaddMethods(PatchMethods):
             sigma_clip=settings.sigma_clip,
             clip_iter=settings.clip_iter,
             scale_of=scale_of if self.config.doScaleZeroPoint else None,
+            reason_against=lambda handle: (
+                None if skyInfo is None else reason_of_pixels(handle, skyInfo.bbox, skyInfo.wcs)
+            ),
         )
         for visit, reason in skipped.items():
             self.log.warning("the warp of visit %d is left out: %s", visit, reason)
@@ -134,7 +148,7 @@ class AssembleCoaddMethods(PatchMethods):
         skyInfo
             What `getSkyInfo` returns; ``bbox`` and ``wcs`` are used, and ``band`` where it has one.
         tempExpRefList, imageScalerList, weightList
-            What `prepareInputs` returns.  The order of the warps does not matter.
+            What `prepareInputs` returns.  The order of the warps does not matter.  Those beyond ``bbox`` are left out.
         bgInfoList
             What `backgroundMatching` says of each warp; None adds nothing.
         altMaskList
@@ -157,14 +171,16 @@ class AssembleCoaddMethods(PatchMethods):
         lsst.pipe.base.NoWorkFound
             If there is no warp.
         skyloom.errors.BadFrameError
-            If the lists are not parallel, or the frames were resampled with another kernel than ``coaddPsf`` names.
+            If the lists are not parallel, a warp without scaler is not in nJy or is on the pixels of another sky
+            projection, a weight is not a positive number, or the frames were resampled with another kernel than
+            ``coaddPsf`` names.
         """
         if not tempExpRefList:
             raise NoWorkFound("There are no warps to combine.")
         settings = self._settings(mask)
         inputs = as_inputs(tempExpRefList, imageScalerList, weightList, bgInfoList)
         masks = as_alternate_masks(inputs, altMaskList)
-        inputs.sort(key=lambda part: part.visit)
+        inputs = self._on_the_patch(inputs, skyInfo.bbox)
         band = getattr(skyInfo, "band", None) or band_of(inputs[0].handle)
         coadd, n_image = assemble_coadd(inputs, skyInfo.bbox, skyInfo.wcs, settings, band=band, alternate_masks=masks)
         self._check_kernel(coadd)
@@ -347,6 +363,19 @@ class AssembleCoaddMethods(PatchMethods):
         bit = bitmask(self.config.brightObjectMaskName)
         for name, kind in mask_bright_objects(exposure, brightObjectMasks, bit).items():
             self.log.warning("bright object %s is a %s, neither circle nor box: it is left out", name, kind)
+
+    def _on_the_patch(self, inputs: Sequence[CoaddInput], box: Box) -> list[CoaddInput]:
+        """The warps that have pixels of the patch, by visit."""
+        found = []
+        for part in sorted(inputs, key=lambda part: part.visit):
+            reason = reason_of_place(part.bbox, box)
+            if reason is None:
+                found.append(part)
+            else:
+                self.log.warning("the warp of visit %d is left out: %s", part.visit, reason)
+        if not found:
+            raise NoWorkFound(f"None of {len(inputs)} warps has pixels of the patch.")
+        return found
 
     def _settings(self, mask: int | None) -> CoaddSettings:
         """The configured settings, with other bad planes if bits are given."""

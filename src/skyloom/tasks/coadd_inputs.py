@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lsst.images import Box
+from lsst.daf.butler import DeferredDatasetHandle
+from lsst.images import Box, SkyProjection
 
-from skyloom.coadd import AlternateMasks, CoaddInput, ExposureHandle, WarpHandle
+from skyloom.coadd import (
+    AlternateMasks,
+    CoaddInput,
+    ExposureHandle,
+    WarpHandle,
+    reason_of_place,
+    reason_of_projection,
+    reason_of_unit,
+)
 from skyloom.errors import BadFrameError
 from skyloom.images import Exposure, WarpImage, from_warp
 
-__all__ = ["as_alternate_masks", "as_inputs", "as_warp_handle", "band_of", "data_id_text", "one_pixel"]
+__all__ = [
+    "as_alternate_masks",
+    "as_inputs",
+    "as_warp_handle",
+    "band_of",
+    "data_id_text",
+    "one_pixel",
+    "reason_of_pixels",
+]
 
 
 def as_warp_handle(reference: Any, place: int = 0) -> WarpHandle:
@@ -54,7 +72,8 @@ def as_inputs(
     Raises
     ------
     BadFrameError
-        If the lists are not of one length, or two warps are of one visit.
+        If the lists are not of one length, two warps are of one visit, a weight is not a positive number, or a warp
+        without scaler is not in nJy.
     """
     lists = {"imageScalerList": scalers, "weightList": weights, "bgInfoList": backgrounds}
     for name, one in lists.items():
@@ -67,12 +86,18 @@ def as_inputs(
         background = backgrounds[place] if backgrounds is not None else None
         if background is not None and background.isReference:
             background = None
+        visit, (bbox, unit) = int(handle.dataId["visit"]), _outline(handle)
+        reason = None if scaler is not None else reason_of_unit(unit)
+        if not 0.0 < float(weights[place]) < math.inf:
+            reason = f"its weight is {weights[place]}: give those that prepareInputs returns"
+        if reason is not None:
+            raise BadFrameError(f"The warp of visit {visit} cannot take part: {reason}.")
         inputs.append(
             CoaddInput(
-                visit=int(handle.dataId["visit"]),
+                visit=visit,
                 weight=float(weights[place]),
                 handle=handle,
-                bbox=handle.get(component="bbox"),
+                bbox=bbox,
                 scale=1.0 if scaler is None else float(scaler.scale),
                 offset=None if background is None else background.backgroundModel,
                 offset_rms=0.0 if background is None else float(background.fitRMS),
@@ -82,6 +107,30 @@ def as_inputs(
     if len(set(visits)) < len(visits):
         raise BadFrameError(f"The warps are of visits {visits}.", cure="Give one warp a visit.")
     return inputs
+
+
+def reason_of_pixels(handle: WarpHandle, box: Box, projection: SkyProjection[Any]) -> str | None:
+    """Why a warp is not on the pixels of a patch: its box, or its sky projection where it tells; None where it is."""
+    own = None
+    if isinstance(handle, DeferredDatasetHandle):
+        parts = handle.get(component="components", parameters={"components": ["bbox", "sky_projection"]})
+        bbox, own = parts["bbox"], parts["sky_projection"]
+    else:
+        bbox = handle.get(component="bbox")
+        if isinstance(handle, ExposureHandle):
+            own = handle.get(component="projection")
+    reason = reason_of_place(bbox, box)
+    if reason is None and own is not None:
+        reason = reason_of_projection(own, projection, bbox)
+    return reason
+
+
+def _outline(handle: WarpHandle) -> tuple[Box, Any]:
+    """Box and unit of a warp, in one reading from a repository."""
+    if isinstance(handle, DeferredDatasetHandle):
+        parts = handle.get(component="components", parameters={"components": ["bbox", "unit"]})
+        return parts["bbox"], parts["unit"]
+    return handle.get(component="bbox"), handle.get(component="unit")
 
 
 def as_alternate_masks(inputs: Sequence[CoaddInput], masks: Any) -> AlternateMasks | None:
@@ -111,7 +160,8 @@ def one_pixel(handle: WarpHandle) -> Any:
     """The warp, of which one pixel is read."""
     box: Box = handle.get(component="bbox")
     x, y = box.x.start, box.y.start
-    return handle.get(parameters={"bbox": Box.factory[y : y + 1, x : x + 1]})
+    found = handle.get(parameters={"bbox": Box.factory[y : y + 1, x : x + 1]})
+    return from_warp(found) if isinstance(found, WarpImage) else found
 
 
 def data_id_text(data_id: Any) -> str:

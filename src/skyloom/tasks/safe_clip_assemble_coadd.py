@@ -134,6 +134,9 @@ class SafeClipAssembleCoaddTask(ArtifactCoaddTask):
         if self.config.compares() and tempExpRefList:
             masks = self._with_compared(skyInfo, as_inputs(*lists), masks)
         result = self.assembleMasked(skyInfo, *lists, masks)
+        if self.config.doFlagAllClipped:
+            coadd, regions = result.coaddExposure, merged([*found.clipFootprints, *big])
+            coadd.bits[regions.to_mask(coadd.bbox)] |= bitmask("CLIPPED", "INEXACT_PSF")
         result.clipFootprints, result.clipIndices, result.bigFootprints = found.clipFootprints, found.clipIndices, big
         return result
 
