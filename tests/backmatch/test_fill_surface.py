@@ -84,6 +84,8 @@ def test_smoothing_keeps_a_plane_and_takes_noise_off() -> None:
     known = ~((X == 5) & (Y == 5))
     smooth = settings(do_smooth=True, smooth_scale=1.5)
     np.testing.assert_allclose(fill_unmeasured(np.where(known, PLANE, np.nan), 1.0 * known, smooth), PLANE, rtol=1e-9)
+    constant = fill_unmeasured(np.where(known, 7.0, np.nan), 1.0 * known, smooth)
+    np.testing.assert_allclose(constant, 7.0, rtol=1e-14)
     noise = np.random.default_rng(3).standard_normal(SHAPE)
     left = fill_unmeasured(np.where(known, PLANE + noise, np.nan), 1.0 * known, smooth) - PLANE
     assert left.std() < 0.35

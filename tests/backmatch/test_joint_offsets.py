@@ -17,10 +17,10 @@ JOINT = dataclasses.replace(ONE, solution="JOINT")
 
 
 def stars(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    out = np.zeros(x.shape)
-    for cx, cy in np.random.default_rng(5).uniform(0, 1024, (60, 2)):
-        out += 300.0 * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * 5.0**2))
-    return out
+    """Sixty, drawn as products of their profiles along x and y."""
+    cx, cy = np.random.default_rng(5).uniform(0, 1024, (60, 2)).T[..., np.newaxis]
+    along_x, along_y = np.exp(-((x[0] - cx) ** 2) / 50.0), np.exp(-((y[:, 0] - cy) ** 2) / 50.0)
+    return np.asarray(300.0 * along_y.T @ along_x)
 
 
 SKIES = (
@@ -94,6 +94,25 @@ def test_the_noise_of_the_reference_is_not_in_the_mean() -> None:
     one, joint = binned_noise(visits, ONE), binned_noise(visits, JOINT)
     assert one > 1.2
     assert joint**2 - 1.0 < 0.5 * (one**2 - 1.0)
+
+
+def test_all_get_the_mean_sky_weighted_by_their_noise() -> None:
+    sigmas = (1.0, 2.0, 0.5)
+    visits = [
+        Visit(number=n + 1, sky=sky, sigma=sigma, scene=stars)
+        for n, (sky, sigma) in enumerate(zip((SKIES[0], SKIES[1], SKIES[4]), sigmas, strict=True))
+    ]
+    found = solve(visits, dataclasses.replace(JOINT, joint_sky="MEAN"))
+    x, y = np.meshgrid(grid(TRACT).x, grid(TRACT).y)
+    skies = np.array([visit.sky(x, y) for visit in visits])
+    mean = np.average(skies, axis=0, weights=1.0 / np.square(sigmas))
+    for number, sky in enumerate(skies, start=1):
+        offset = found[number]
+        assert offset is not None
+        assert offset.differences is not None  # none is the reference
+        assert np.sqrt(np.mean((sky + offset.values - mean) ** 2)) < 0.06
+        figures = visit_figures(number, offset, {}, None, joint=True)
+        assert figures["mse"] == pytest.approx(figures["difference_variance"], rel=0.01)
 
 
 def test_a_visit_apart_from_all_others_is_not_matched() -> None:

@@ -82,6 +82,18 @@ def test_overlapping_patches_get_the_same_offsets() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 6), (6, 1), (2, 2), (3, 4)])
+@pytest.mark.parametrize("style", ["CONSTANT", *CURVES])
+def test_curves_through_few_superpixels_keep_planes(style: str, shape: tuple[int, int]) -> None:
+    grid = SuperpixelGrid(Box.from_shape((64 * shape[0], 64 * shape[1])), 64, 64)
+    drawn = possible_style(style, grid.shape, reduce=True)
+    (x, y), truth = places(grid.box), ramp_on(grid)
+    expected = 3.0 + 0.02 * x - 0.01 * y
+    if drawn == "CONSTANT":
+        truth, expected = np.full(shape, 2.5), np.full(x.shape, 2.5)
+    assert_allclose(render_field(offset_field(grid, truth, grid.box, 16, drawn), grid.box), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 6), (6, 1), (2, 2), (3, 4)])
 def test_few_superpixels(shape: tuple[int, int]) -> None:
     grid = SuperpixelGrid(Box.from_shape((64 * shape[0], 64 * shape[1])), 64, 64)
     style = possible_style("AKIMA_SPLINE", grid.shape, reduce=True)

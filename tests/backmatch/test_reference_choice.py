@@ -16,6 +16,7 @@ from skyloom.backmatch import (
     by_visit,
     choose_reference,
     judge_visit,
+    judge_visits,
     measure_visits,
 )
 from skyloom.errors import BadFrameError
@@ -90,3 +91,46 @@ def test_what_is_not_known_is_the_worst_and_a_visit_without_pixels_is_out() -> N
     assert choose_reference({1: empty, 2: unknown}, ReferenceWeights())[0] == 2
     with pytest.raises(BadFrameError, match="no warp has a superpixel"):
         choose_reference({1: empty}, ReferenceWeights())
+
+
+def galaxies(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """A few, wider than superpixels: what all visits show."""
+    centres = ((200.0, 300.0), (700.0, 650.0), (450.0, 900.0))
+    return sum(3.0 * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 2e4) for cx, cy in centres)  # type: ignore[return-value]
+
+
+WORSE = {
+    "noise": {"sigma": 3.0},
+    "crooked sky": {"sky": lambda x, y: 30.0 + wavy(x, y)},
+    "coverage": {"covered": lambda x, y: x + y < 900.0},
+}
+
+
+@pytest.mark.parametrize("how", WORSE)
+def test_visit_that_is_worse_in_one_way_loses_to_two_good_ones(how: str) -> None:
+    tract = sky_map().tract(0)
+    good = Visit(number=1, sky=lambda x, y: 30.0 + 0.01 * x, scene=galaxies)
+    visits = [dataclasses.replace(good, **WORSE[how]), *(dataclasses.replace(good, number=n) for n in (2, 3))]  # type: ignore[arg-type]
+    levels = measure_visits(
+        by_visit(patch_warp(*one) for one in warps_of(visits, tract)), grid(tract), MODEL, BinStatistic()
+    )
+    judged = judge_visits(levels, 0.1)
+    assert choose_reference(judged, ReferenceWeights())[0] in (2, 3)
+    # Galaxies that all show are not taken for crooked skies.
+    assert judge_visit(levels[2], 0.1).chi2_dof > 100.0
+    others = [one.chi2_dof for visit, one in judged.items() if visit != 1]
+    if how == "crooked sky":
+        assert judged[1].chi2_dof > 3.0 * max(others) > 10.0
+    else:
+        assert max(one.chi2_dof for one in judged.values()) < 1.5
+
+
+def test_two_visits_do_not_tell_which_of_them_is_crooked() -> None:
+    tract = sky_map().tract(0)
+    visits = [Visit(number=1, sky=flat(20.0), sigma=2.0), Visit(number=2, sky=wavy)]
+    levels = measure_visits(
+        by_visit(patch_warp(*one) for one in warps_of(visits, tract)), grid(tract), MODEL, BinStatistic()
+    )
+    judged = judge_visits(levels, 0.1)
+    assert judged[1].chi2_dof == pytest.approx(judged[2].chi2_dof, rel=1e-3)
+    assert judged[1].chi2_dof > 10.0

@@ -148,3 +148,16 @@ def test_border_counts_where_there_is_no_neighbour() -> None:
     assert counted_box(patch, {0, 3}, box) == patch.outer_bbox
     assert counted_box(patch, {0, 1}, box) == Box.factory[0:560, 0:512]
     assert counted_box(patch, {0, 1}, Box.factory[0:560, 520:560]) is None
+
+
+def test_cell_full_of_wild_values_hardly_counts() -> None:
+    rng = np.random.default_rng(4)
+    image = 50.0 + rng.standard_normal((512, 512))
+    image[96:160, 96:160] = rng.uniform(0.0, 1000.0, (64, 64))  # one of the four cells of a superpixel
+    one = SuperpixelGrid(Box.from_shape((512, 512)), 64, 64)
+    sums = summed(one, planes(image))
+    known = sums.measured(0.1)
+    assert known.all()
+    np.testing.assert_allclose(sums.centred(known), 50.0, atol=0.1)
+    assert sums.cells.value[2, 2] > 200.0
+    assert sums.superpixels.scatter[1, 1] > 1e4  # and the figures tell

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import weakref
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 import pytest
-from lsst.images import BackgroundMap
+from lsst.images import BackgroundMap, Mask, MaskPlane, MaskSchema
 from lsst.pex.config import FieldValidationError
 
 from backmatch.tract_visits import BIN, PATCH, Handle, Visit, flat, handles_of, make_warp, sky_map, warps_of
@@ -221,20 +222,25 @@ def spoil(handle: Handle, how: str) -> None:
     elif how == "infinite variance":
         exposure.variance.array[...] = np.inf
     else:
-        exposure.unit = u.electron
+        exposure.unit = {"electrons": u.electron, "adu": u.adu}[how]
 
 
-@pytest.mark.parametrize("how", ["all NaN", "zero variance", "infinite variance", "electrons"])
+CURES = {"electrons": "calibrate its frames", "adu": "calibrate its frames"}
+
+
+@pytest.mark.parametrize("how", ["all NaN", "zero variance", "infinite variance", "electrons", "adu"])
 @pytest.mark.parametrize("place", [5, 1], ids=["of a visit", "of the reference"])
 def test_a_bad_warp_is_named_and_the_rest_goes_on(how: str, place: int, caplog: pytest.LogCaptureFixture) -> None:
     handles = handles_of(VISITS, TRACT)
     spoil(handles[place], how)
     with caplog.at_level(logging.WARNING):
         result = task(refWarpVisit=1).run(handles, MAP)
-    assert "patch 1" in caplog.text
+    told = next(one for one in caplog.messages if "patch 1" in one)
+    assert f"visit {2 if place == 5 else 1}" in told
+    assert CURES.get(how, "look at that warp") in told
     good = [n for n in range(12) if n != place]
     np.testing.assert_allclose(levels(result.matchedImageList[n] for n in good), 10.0, atol=0.05)
-    if how == "electrons":
+    if how in CURES:
         made: Exposure = result.matchedImageList[place]
         np.testing.assert_array_equal(made.image.array, handles[place].exposure.image.array)
 
@@ -261,9 +267,63 @@ def test_visit_without_a_common_superpixel_is_returned_with_a_warning(caplog: py
     handles = handles_of(apart, TRACT)
     with caplog.at_level(logging.WARNING):
         result = task(refWarpVisit=1).run(handles, MAP)
-    assert "visit 2 is not matched" in caplog.text
+    assert "visit 2 is not matched: it has no superpixel in common with the reference 1; name another" in caplog.text
+    assert "solution=JOINT" in caplog.text
     np.testing.assert_allclose(levels(result.matchedImageList), [1.0, 2.0, 1.0, 1.0], atol=0.05)
     assert list(result.figures["n_extrapolated"] > 0) == [False, False, True]
+
+
+def test_patches_that_the_reference_lacks_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    visits = [dataclasses.replace(VISITS[0], patches=(0, 1, 2)), *VISITS[1:]]
+    with caplog.at_level(logging.WARNING):
+        result = task(refWarpVisit=1).run(handles_of(visits, TRACT), MAP)
+    assert "reference visit 1 has no warp on patches [3]; the offsets of visits [2, 3]" in caplog.text
+    assert "refWarpVisit" in caplog.text
+    np.testing.assert_allclose(levels(result.matchedImageList), 10.0, atol=0.05)
+    assert list(result.figures["n_extrapolated"] > 30) == [False, True, True]
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        task(refWarpVisit=1, solution="JOINT").run(handles_of(visits, TRACT), MAP)
+    assert not caplog.messages  # others tell
+
+
+def test_reference_without_a_pixel_leaves_all_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
+    handles = handles_of(VISITS, TRACT)
+    for handle in handles[:4]:
+        spoil(handle, "all NaN")
+    with caplog.at_level(logging.WARNING):
+        result = task(refWarpVisit=1).run(handles, MAP)
+    assert "visit 1, patch 0: no pixel can be used" in caplog.text
+    for visit in (2, 3):
+        assert f"visit {visit} is not matched" in caplog.text
+    np.testing.assert_allclose(levels(result.matchedImageList[4:]), [30.0] * 4 + [-5.0] * 4, atol=0.05)
+
+
+def test_masks_without_the_planes_of_sources() -> None:
+    """Masks of a schema of their own, in another order: planes go by their names."""
+    schema = MaskSchema([MaskPlane(name, "") for name in ("NO_DATA", "SAT")], dtype=np.uint8)
+    handles = handles_of(VISITS[:2], TRACT)
+    for handle in handles:
+        exposure = handle.exposure
+        mask = Mask(0, schema=schema, bbox=exposure.bbox)
+        wild = np.zeros(mask.bbox.shape, bool)
+        wild[100:300, 50:90] = True
+        mask.set("SAT", wild)
+        exposure.image.array[wild] = 1e9
+        exposure.mask = mask
+    result = task(refWarpVisit=1).run(handles, MAP)
+    for image in result.matchedImageList:
+        assert image.mask.schema == schema
+        assert image.image.array[300:].mean() == pytest.approx(10.0, abs=0.02)
+    assert (result.figures["mse"][1:] < 1.01 * result.figures["difference_variance"][1:]).all()
+
+
+def test_all_get_the_mean_sky() -> None:
+    matching = task(solution="JOINT", jointSky="MEAN")
+    result = matching.run(handles_of(VISITS, TRACT), MAP)
+    np.testing.assert_allclose(levels(result.matchedImageList), np.mean(list(SKIES.values())), atol=0.05)
+    assert not result.figures["is_reference"].any()
+    assert result.figures["is_matched"].all()
 
 
 def test_nothing_in_the_right_unit() -> None:

@@ -7,7 +7,7 @@ from .grid import SuperpixelGrid
 from .joint import solve_jointly
 from .match import VisitOffset, match_visits
 from .measure import measure_differences, measure_from_mean, measure_visits
-from .reference import VisitQuality, choose_reference, judge_visit
+from .reference import VisitQuality, choose_reference, judge_visit, judge_visits
 from .settings import BinStatistic, MatchSettings, ReferenceWeights, TractModelSettings
 from .surface import fill_unmeasured
 from .warps import PatchWarp, by_visit, counted_box
@@ -31,6 +31,7 @@ __all__ = [
     "figures_table",
     "fill_unmeasured",
     "judge_visit",
+    "judge_visits",
     "match_visits",
     "measure_differences",
     "measure_from_mean",

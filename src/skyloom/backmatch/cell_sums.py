@@ -19,7 +19,9 @@ from .settings import BinStatistic
 __all__ = ["CellSums", "Planes", "Superpixels"]
 
 _STATISTICS = {"MEAN": MEAN, "MEDIAN": MEDIAN, "MEANCLIP": CLIPPED_MEAN}
-_COUNT, _VALUE, _X, _Y, _SCATTER, _VARIANCE = range(6)
+_COUNT, _VALUE, _X, _Y, _SCATTER, _VARIANCE, _WEIGHT = range(7)
+_WILD = 4.0
+"""Scatter over variance beyond which the level of a cell counts less: what clipping has left in it is no noise."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,11 +82,12 @@ class CellSums:
     grid
         Superpixels of the tract.
     sums
-        ``[6, row, column]`` of cells: number of pixels, and sums of value, x, y, scatter and variance; None for 0.
+        ``[7, row, column]`` of cells: number of pixels; sums of value, x and y, times the weight of their cell; sums of
+        scatter and variance; sum of weights.  None for 0.
     """
 
     def __init__(self, grid: SuperpixelGrid, sums: np.ndarray | None = None) -> None:
-        shape = (6, grid.shape[0] + 1, grid.shape[1] + 1)
+        shape = (7, grid.shape[0] + 1, grid.shape[1] + 1)
         if sums is not None and sums.shape != shape:
             raise ValueError(f"Sums of shape {sums.shape}; the cells of the grid have {shape}.")
         self.grid = grid
@@ -119,9 +122,12 @@ class CellSums:
         )
         levels[_X] += box.x.start
         levels[_Y] += box.y.start
-        levels[1:] *= levels[_COUNT]
-        self.sums[:, rows, columns] += levels
-        return int(levels[_COUNT].sum())
+        count, noise = levels[_COUNT], _WILD * levels[_VARIANCE]
+        weight = count * np.divide(noise, levels[_SCATTER], out=np.ones(count.shape), where=levels[_SCATTER] > noise)
+        levels[[_VALUE, _X, _Y]] *= weight
+        levels[[_SCATTER, _VARIANCE]] *= count
+        self.sums[:, rows, columns] += np.concatenate([levels, weight[np.newaxis]])
+        return int(count.sum())
 
     def __iadd__(self, other: CellSums) -> CellSums:
         if other.grid != self.grid:
@@ -131,7 +137,7 @@ class CellSums:
 
     def shift(self, level: np.ndarray) -> None:
         """Add a level ``[row, column]`` to the pixels of each cell."""
-        self.sums[_VALUE] += self.sums[_COUNT] * level
+        self.sums[_VALUE] += self.sums[_WEIGHT] * level
 
     def negative(self) -> CellSums:
         """The same of pixels of the other sign."""
@@ -146,7 +152,11 @@ class CellSums:
 
     @property
     def superpixels(self) -> Superpixels:
-        """Means over the superpixels, each over 2 x 2 cells: a pixel counts in four of them."""
+        """Means over the superpixels, each over 2 x 2 cells: a pixel counts in four of them.
+
+        A cell whose pixels scatter more than `_WILD` times their variance, because of sources that do not cancel or of
+        bad pixels that are not masked, counts for less in the value, as its noise is larger.
+        """
         sums = self.sums
         return _means(sums[:, :-1, :-1] + sums[:, :-1, 1:] + sums[:, 1:, :-1] + sums[:, 1:, 1:])
 
@@ -176,7 +186,8 @@ def _touched(edges: np.ndarray, start: int, stop: int) -> tuple[slice, np.ndarra
 def _means(sums: np.ndarray) -> Superpixels:
     count = sums[_COUNT]
     with np.errstate(divide="ignore", invalid="ignore"):
-        value, x, y, scatter, variance = np.where(count > 0, sums[1:] / count, np.nan)
+        value, x, y = np.where(count > 0, sums[[_VALUE, _X, _Y]] / sums[_WEIGHT], np.nan)
+        scatter, variance = np.where(count > 0, sums[[_SCATTER, _VARIANCE]] / count, np.nan)
     return Superpixels(count=count, value=value, x=x, y=y, scatter=scatter, variance=variance)
 
 

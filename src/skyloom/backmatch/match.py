@@ -137,6 +137,7 @@ def _jointly(
 
     # Planes first: steps between skies at the edges of frames would else be in the mean of the visits.
     levels = {visit: sums.negative() for visit, sums in measure_visits(visits, grid, model, settings.statistic).items()}
+    shares = {visit: _share(sums, model.min_fraction) for visit, sums in levels.items()}
     offsets = solve_jointly(levels, reference, None, model.min_fraction)
     for _ in range(settings.joint_rounds):
         together = {visit: visits[visit] for visit in offsets}
@@ -144,18 +145,28 @@ def _jointly(
         offsets = solve_jointly(levels, reference, settings.joint_scale, model.min_fraction)
         if style == "NONE":
             offsets = {visit: _level(one, levels[visit].measured(model.min_fraction)) for visit, one in offsets.items()}
+    common = np.zeros(grid.shape)
+    if settings.joint_sky == "MEAN":
+        common = np.average(list(offsets.values()), axis=0, weights=[shares[visit] for visit in offsets])
     found: dict[int, VisitOffset | None] = dict.fromkeys(visits)
     for visit, values in offsets.items():
         found[visit] = VisitOffset(
             grid=grid,
-            values=values,
+            values=values - common,
             measured=levels[visit].measured(model.min_fraction),
             differences=levels[visit],
             style=_curve(style),
         )
     _take_off_common(found)
-    found[reference] = _zero(grid, style)
+    if settings.joint_sky == "REFERENCE":
+        found[reference] = _zero(grid, style)
     return found
+
+
+def _share(sums: CellSums, min_fraction: float) -> float:
+    """1 / mean variance of the pixels of a visit, as good as 0 where it has none."""
+    measured = sums.measured(min_fraction)
+    return float(1.0 / np.mean(sums.superpixels.variance[measured])) if measured.any() else 1e-300
 
 
 def _level(values: np.ndarray, measured: np.ndarray) -> np.ndarray:

@@ -118,7 +118,8 @@ def measure_from_mean(
 def _tell_useless(warp: PatchWarp, planes: Planes, ignored: tuple[str, ...]) -> None:
     if not planes.usable(ignored).any():
         _LOG.warning(
-            "visit %d, patch %d: no pixel can be used: all are masked, NaN or without a finite positive variance",
+            "visit %d, patch %d: no pixel can be used: all are masked, NaN or without a finite positive variance; "
+            "offsets there are continued from neighbours, where there are any: look at that warp",
             warp.visit,
             warp.patch.id,
         )

@@ -74,6 +74,9 @@ class MatchSettings:
     joint_rounds: int = 2
     """Of JOINT: how often the mean of the visits is made, which stands in for what they all show."""
 
+    joint_sky: Literal["REFERENCE", "MEAN"] = "REFERENCE"
+    """Of JOINT: which sky all get, that of the reference or the mean of all, weighted with 1 / variance."""
+
     def __post_init__(self) -> None:
         if self.joint_rounds < 1 or self.joint_scale <= 0:
             raise ValueError(f"{self.joint_rounds} rounds of a joint solution on {self.joint_scale} superpixels.")

@@ -13,7 +13,7 @@ from skyloom.backmatch import (
     ReferenceWeights,
     SuperpixelGrid,
     choose_reference,
-    judge_visit,
+    judge_visits,
     measure_visits,
 )
 from skyloom.skymap import Tract
@@ -89,8 +89,7 @@ class ChooseReferenceVisitTask(Task):
         model = self.config.tractBgModel.model_settings()
         grid = SuperpixelGrid(tract.bbox, model.x_bin, model.y_bin)
         measured = measure_visits(visits, grid, model, bin_statistic(self.config))
-        judged = {visit: judge_visit(sums, model.min_fraction) for visit, sums in measured.items()}
-        chosen, qualities = choose_reference(judged, self.config.weights())
+        chosen, qualities = choose_reference(judge_visits(measured, model.min_fraction), self.config.weights())
         for visit, one in qualities.items():
             self.log.info(
                 "visit %d: %d superpixels, chi2/dof %.3g about a plane, variance %.4g nJy^2, cost %.3f",

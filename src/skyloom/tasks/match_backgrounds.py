@@ -181,7 +181,7 @@ class MatchBackgroundsTask(PipelineTask):
         for one in references:
             if not one.is_usable:
                 self.log.warning(
-                    "the warp of visit %d on patch %d is in %s, not nJy, and is left out",
+                    "the warp of visit %d on patch %d is in %s, not nJy, and is left out: calibrate its frames",
                     one.visit,
                     one.patch.id,
                     one.unit,
@@ -200,6 +200,8 @@ class MatchBackgroundsTask(PipelineTask):
             for visit, patches in warps.visits.items()
         ]
         self._report(rows, reference)
+        if settings.solution == "REFERENCE":
+            self._tell_patches_without_reference(warps.visits, offsets, reference)
         backgrounds = [self._background(one, offsets) for one in warps.references]
         return Struct(
             backgroundInfoList=backgrounds,
@@ -220,14 +222,16 @@ class MatchBackgroundsTask(PipelineTask):
 
     def _report(self, rows: list[dict[str, float]], reference: int) -> None:
         """Log the figures of the visits, and keep them in the metadata."""
-        self.log.info("visit %d is the reference", reference)
+        sky = "the mean sky" if not any(row["is_reference"] for row in rows) else f"the sky of visit {reference}"
+        self.log.info("%d visits get %s", sum(bool(row["is_matched"]) for row in rows), sky)
         self.metadata["reference_visit"] = reference
         for name, (kind, _, _) in FIGURES.items():
             self.metadata[f"visit_{name}" if name != "visit" else "visits"] = [_plain(row[name], kind) for row in rows]
         for row in rows:
             if not row["is_matched"]:
                 self.log.warning(
-                    "visit %d is not matched: it has no superpixel in common with the reference %d",
+                    "visit %d is not matched: it has no superpixel in common with the reference %d; "
+                    "name another (refWarpVisit), or match all visits together (solution=JOINT)",
                     row["visit"],
                     reference,
                 )
@@ -243,6 +247,28 @@ class MatchBackgroundsTask(PipelineTask):
                     row["mse"],
                     row["difference_variance"],
                 )
+
+    def _tell_patches_without_reference(
+        self,
+        visits: Mapping[int, Mapping[int, PatchWarp]],
+        offsets: Mapping[int, VisitOffset | None],
+        reference: int,
+    ) -> None:
+        """Say where offsets do not come from a comparison with the reference."""
+        alone = {
+            visit: sorted(patches.keys() - visits[reference].keys())
+            for visit, patches in visits.items()
+            if offsets[visit] is not None
+        }
+        lacking = sorted({number for numbers in alone.values() for number in numbers})
+        if lacking:
+            self.log.warning(
+                "the reference visit %d has no warp on patches %s; the offsets of visits %s are continued there from "
+                "the rest: name a reference that covers them (refWarpVisit), or match all together (solution=JOINT)",
+                reference,
+                lacking,
+                [visit for visit, numbers in alone.items() if numbers],
+            )
 
 
 def _plain(value: float, kind: type) -> float | int:

@@ -96,6 +96,12 @@ class MatchBackgroundsConfig(PipelineTaskConfig, pipelineConnections=MatchBackgr
     jointRounds: Any = RangeField(
         dtype=int, default=_MATCH.joint_rounds, min=1, doc="Of JOINT: how often the mean of the visits is made."
     )
+    jointSky: Any = ChoiceField(
+        dtype=str,
+        default=_MATCH.joint_sky,
+        allowed={"REFERENCE": "That of the reference visit.", "MEAN": "The mean of all visits."},
+        doc="Of JOINT: which sky all visits get.",
+    )
     reference: Any = ConfigurableField(target=ChooseReferenceVisitTask, doc="How the reference visit is chosen.")
 
     def settings(self) -> MatchSettings:
@@ -109,4 +115,5 @@ class MatchBackgroundsConfig(PipelineTaskConfig, pipelineConnections=MatchBackgr
             solution=self.solution,
             joint_scale=self.jointScale,
             joint_rounds=self.jointRounds,
+            joint_sky=self.jointSky,
         )

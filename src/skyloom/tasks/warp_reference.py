@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
+import numpy as np
 from lsst.daf.butler import DeferredDatasetHandle
-from lsst.images import Box, TractFrame
+from lsst.images import Box, Mask, TractFrame
 
 from skyloom.backmatch import PatchWarp, Planes
 from skyloom.errors import BadFrameError
-from skyloom.images import Exposure, WarpImage, bits_of, from_warp
+from skyloom.images import MASK_SCHEMA, Exposure, WarpImage, bitmask, bits_of, from_warp
 
 if TYPE_CHECKING:
     from skyloom.skymap import Patch, SkyMap, Tract
@@ -50,9 +51,7 @@ class WarpReference:
         else:
             part = _read(self.source)[box]
             parts = {name: getattr(part, name) for name in ("image", "mask", "variance")}
-        return Planes(
-            box=box, image=parts["image"].array, bits=bits_of(parts["mask"]), variance=parts["variance"].array
-        )
+        return Planes(box=box, image=parts["image"].array, bits=_bits(parts["mask"]), variance=parts["variance"].array)
 
     def patch_warp(self) -> PatchWarp:
         """The same as the algorithm takes it."""
@@ -122,6 +121,16 @@ class _Outline:
         frame = None if exposure.projection is None else exposure.projection.pixel_frame
         if isinstance(frame, TractFrame):
             self.tract = int(frame.tract)
+
+
+def _bits(mask: Mask) -> np.ndarray:
+    """Mask bits ``[y, x]`` of our schema; planes that the mask lacks are not set, and others do not matter."""
+    if mask.schema == MASK_SCHEMA:
+        return bits_of(mask)
+    bits = np.zeros(mask.bbox.shape, np.int32)
+    for name in set(mask.schema.names) & set(MASK_SCHEMA.names):
+        bits[mask.get(name)] |= bitmask(name)
+    return bits
 
 
 def _read(source: Any) -> Exposure:
