@@ -13,6 +13,7 @@ from skyloom.images import MASK_PLANES, Exposure, bitmask, to_coadd
 
 from .assemble_coadd_config import AssembleCoaddConfig, AssembleCoaddConnections
 from .assemble_coadd_methods import AssembleCoaddMethods
+from .classic_coadd import ClassicCoadd
 from .failure import failing_frames
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["AssembleCoaddConfig", "AssembleCoaddConnections", "AssembleCoaddTask"]
 
 
-class AssembleCoaddTask(AssembleCoaddMethods, PipelineTask):
+class AssembleCoaddTask(ClassicCoadd, AssembleCoaddMethods, PipelineTask):
     """Combine the warps of a patch in one band; with too few warps there is no work.
 
     Raises
@@ -42,7 +43,7 @@ class AssembleCoaddTask(AssembleCoaddMethods, PipelineTask):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in ("interpImage", "scaleZeroPoint", "inputMapper", "matchBackgrounds"):
+        for name in ("select", "interpImage", "scaleZeroPoint", "inputMapper", "matchBackgrounds"):
             self.makeSubtask(name)
         self.warpType: str = self.config.warpType
         """Which warps are combined: "direct" or "psfMatched"."""

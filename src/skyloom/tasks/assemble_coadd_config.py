@@ -26,6 +26,7 @@ from .interp_image import InterpImageTask
 from .make_coadd_temp_exp_config import CoaddPsfConfig
 from .match_backgrounds import MatchBackgroundsTask
 from .scale_zero_point import ScaleZeroPointTask
+from .select_images import WcsSelectImagesTask
 from .warp_and_psf_match import DIRECT, PSF_MATCHED
 
 __all__ = ["AssembleCoaddConfig", "AssembleCoaddConnections"]
@@ -109,6 +110,9 @@ class AssembleCoaddConfig(PipelineTaskConfig, pipelineConnections=AssembleCoaddC
         default=DIRECT,
         allowed={DIRECT: "Warps with the PSFs of their frames.", PSF_MATCHED: "Warps with the PSF of a model."},
         doc="Which warps are combined.",
+    )
+    select: Any = ConfigurableField(
+        target=WcsSelectImagesTask, doc="Of the classic command line: the frames whose visits are combined."
     )
     subregionSize: Any = ListField(
         dtype=int,

@@ -124,7 +124,9 @@ def as_references(frames: Any) -> list[FrameReference]:
 
 
 def _as_reference(frame: Any, place: int) -> FrameReference:
-    """A deferred handle, an exposure or a wrapped one."""
+    """A deferred handle, an exposure or a wrapped one, or a data reference of the classic command line."""
+    if hasattr(frame, "frame_reference"):
+        frame = frame.frame_reference()
     one = frame if isinstance(frame, FrameReference) else FrameReference(exposure=frame)
     if isinstance(frame, ExposureHandle):
         one = FrameReference(exposure=frame.get(), dataId=frame.dataId)

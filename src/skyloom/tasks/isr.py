@@ -25,6 +25,7 @@ from skyloom.isr import (
     unvignetted_field,
 )
 
+from .classic_isr import ClassicIsr
 from .failure import failing_frames
 from .isr_config import IsrConfig
 from .isr_figures import binned, record_statistics, warnings_of
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["IsrConfig", "IsrTask"]
 
 
-class IsrTask(IsrMethods, PipelineTask):
+class IsrTask(ClassicIsr, IsrMethods, PipelineTask):
     """Remove the instrument signature of raw frames."""
 
     ConfigClass = IsrConfig
@@ -104,6 +105,7 @@ class IsrTask(IsrMethods, PipelineTask):
         sensorTransmission: TransmissionCurve | None = None,
         atmosphereTransmission: TransmissionCurve | None = None,
         detectorNum: int | None = None,
+        crosstalkSources: None = None,
     ) -> Struct:
         """Correct one raw frame.
 
@@ -133,6 +135,8 @@ class IsrTask(IsrMethods, PipelineTask):
             Throughputs; that of the sensor in pixels, the others in focal-plane mm.
         detectorNum
             Id of the frame's detector in the camera, for a frame that does not have one yet.
+        crosstalkSources
+            Not used: crosstalk is between the amplifiers of the detector, as ``crosstalk`` says.
 
         Returns
         -------

@@ -47,6 +47,12 @@ class IsrConfig(PipelineTaskConfig, pipelineConnections=IsrConnections):
     observation_types: Any = ListField(
         dtype=str, default=["science"], doc="Frames of these types are corrected; empty: all frames."
     )
+    fallbackFilterName: Any = Field(
+        dtype=str,
+        default=None,
+        optional=True,
+        doc="Of the classic command line: filter whose calibrations serve where there is none of the frame's own.",
+    )
     expectWcs: Any = _flag(True, "Warn where a frame has no projection.")
 
     doAddDistortionModel: Any = _flag(

@@ -14,6 +14,7 @@ from skyloom.images import Exposure, to_warp
 from skyloom.warp import overlap_box, recalibrate
 from skyloom.warp.trimmed import trim_warp
 
+from .classic_warps import ClassicWarps
 from .failure import failing_frames
 from .frame_reference import FrameReference, PatchReference, as_references
 from .make_coadd_temp_exp_config import MakeCoaddTempExpConfig
@@ -34,7 +35,7 @@ _MARGIN = 16
 """Pixels to read around the part of a frame that a patch falls on: more than any kernel reaches."""
 
 
-class MakeCoaddTempExpTask(TempExpMethods, PipelineTask):
+class MakeCoaddTempExpTask(ClassicWarps, TempExpMethods, PipelineTask):
     """Warp the frames of a visit onto a patch.
 
     Parameters

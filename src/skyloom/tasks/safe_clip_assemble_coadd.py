@@ -71,6 +71,30 @@ class SafeClipAssembleCoaddTask(ArtifactCoaddTask):
         super().__init__(*args, **kwargs)
         self.makeSubtask("clipDetection")
 
+    def run(  # type: ignore[override]
+        self, dataRef: Any, selectDataList: Sequence[Any] = (), **kwargs: Any
+    ) -> Struct | None:
+        """Combine the warps of a patch: those that a repository has, or those that are given.
+
+        Parameters
+        ----------
+        dataRef
+            The patch with its band, as a `skyloom.tasks.data_reference.ButlerDataRef`: the coadd is made and written as
+            `runDataRef` does.  Or, with ``box`` among the keywords, references to the warps.
+        selectDataList
+            With a patch: references to the calibrated frames whose visits are combined.
+        **kwargs
+            With warps: as of `ArtifactCoaddTask.run`.
+
+        Returns
+        -------
+        Struct
+            Of a patch what `runDataRef` returns, of warps what `ArtifactCoaddTask.run` does.
+        """
+        if "box" in kwargs:
+            return super().run(dataRef, **kwargs)
+        return self.runDataRef(dataRef, selectDataList)
+
     def assemble(  # type: ignore[override]
         self,
         skyInfo: Struct,

@@ -14,6 +14,7 @@ from skyloom.errors import AstrometryError
 from skyloom.images import Exposure
 from skyloom.warp import recalibrate, subtract_background
 
+from .classic_warps import frames_on_tract
 from .frame_reference import FrameReference, PatchReference, as_references
 from .joint_results import joint_photo_calib, joint_projection
 from .patch_methods import PatchMethods
@@ -138,7 +139,7 @@ class TempExpMethods(PatchMethods):
             By visit and detector.
         """
         sky = skyInfo or self.getSkyInfo(patchRef)
-        frames = as_references(selectDataList)
+        frames = as_references(frames_on_tract(patchRef, selectDataList))
         band = str(frames[0].dataId["band"]) if frames and "band" in frames[0].dataId else None
         chosen = self.select.run(frames, sky.patchInfo.region, band)
         for (visit, detector), reason in chosen.left_out.items():
