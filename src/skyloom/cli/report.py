@@ -9,6 +9,7 @@ from .lazy import LazyGroup
 _COMMANDS = {
     "coadd": ("report_coadd", "The pictures of the coadds of a patch."),
     "isr": ("report_isr", "Frames before and after the removal of the instrument's signature."),
+    "site": ("report_site", "One site about a run: overview, metrics, all pages, coadds to pan and zoom."),
     "tract": ("report_tract", "The pictures of the joint calibration and the warps of a tract."),
     "visit": ("report_visit", "The pictures of the calibration of a visit."),
 }

@@ -13,7 +13,7 @@ from skyloom.isr import bin_image
 from .patch_products import BandProducts
 from .visit_style import binning_of, robust_scatter
 
-__all__ = ["Picture", "colour_bands", "colour_picture", "grey_picture", "picture_of"]
+__all__ = ["Picture", "colour_bands", "colour_picture", "grey_picture", "noise_of_bands", "picture_of"]
 
 _BLUE_TO_RED = ("u", "g", "r", "i", "z", "y", "Y", "J", "H", "K")
 _PREFERRED = ("g", "r", "i")
@@ -84,7 +84,14 @@ def colour_bands(bands: Iterable[str]) -> tuple[str, str, str] | None:
     return known[-1], known[len(known) // 2], known[0]
 
 
-def colour_picture(bands: Sequence[np.ndarray]) -> np.ndarray:
+def noise_of_bands(bands: Sequence[np.ndarray]) -> float:
+    """The noise that the scale of a picture follows, nJy: the median of the bands' scatter where all are known."""
+    known = np.all([np.isfinite(band) for band in bands], axis=0)
+    sigma = float(np.median([robust_scatter(band[known]) for band in bands])) if known.any() else 1.0
+    return sigma if sigma > 0.0 else 1.0
+
+
+def colour_picture(bands: Sequence[np.ndarray], sigma: float | None = None) -> np.ndarray:
     """Three images as one in colours, uint8 ``[y, x, colour]`` (Lupton et al. 2004, PASP 116, 133).
 
     One scale serves all three, so that what has one flux in nJy in all bands (a constant f_nu, the spectrum of AB
@@ -94,10 +101,11 @@ def colour_picture(bands: Sequence[np.ndarray]) -> np.ndarray:
     ----------
     bands
         Red, green and blue, ``[y, x]``, in nJy.
+    sigma
+        Noise that the scale follows, nJy; that of the bands when None.  Pictures with one noise go together.
     """
     known = np.all([np.isfinite(band) for band in bands], axis=0)
-    sigma = float(np.median([robust_scatter(band[known]) for band in bands])) if known.any() else 1.0
-    sigma = sigma if sigma > 0.0 else 1.0
+    sigma = noise_of_bands(bands) if sigma is None else sigma
     drawn = make_lupton_rgb(
         *(np.where(known, band, 0.0) for band in bands),
         minimum=_BLACK_SIGMAS * sigma,
