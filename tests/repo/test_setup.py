@@ -14,7 +14,7 @@ from skyloom.cli.init import command
 from skyloom.errors import RepositoryError
 from skyloom.instruments import Camera
 from skyloom.repo.instrument import DescribedInstrument
-from skyloom.repo.setup import initialise, instruments, read_camera
+from skyloom.repo.setup import Places, initialise, instruments, read_camera
 
 
 def test_a_repository_knows_its_camera(repo: Path, tiny: Camera) -> None:
@@ -86,7 +86,7 @@ def test_other_folders_are_left_alone(tmp_path: Path, tiny: Camera) -> None:
 
 def test_a_database_of_its_own(tmp_path: Path, tiny: Camera) -> None:
     url = f"sqlite:///{tmp_path / 'elsewhere.sqlite3'}"
-    initialise(str(tmp_path / "repo"), tiny, registry_db=url)
+    initialise(str(tmp_path / "repo"), tiny, places=Places(registry_db=url))
     assert (tmp_path / "elsewhere.sqlite3").exists()
     with Butler.from_config(str(tmp_path / "repo")) as butler:
         assert read_camera(butler) == tiny

@@ -15,6 +15,7 @@ __all__ = ["main", "skyloom"]
 _COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "A small simulated survey through the whole pipeline, compared with its truth."),
     "simulate": ("simulate", "Raw frames of any described camera, with the truth."),
+    "process": ("process", "The whole way in one command: frames to coadds, catalogues and pages."),
     "init": ("init", "Make a repository for a camera."),
     "camera": ("camera", "List the cameras; check what one understands of a raw frame."),
     "ingest": ("ingest", "Bring raw or post-ISR frames into a repository and define their visits."),
@@ -24,6 +25,8 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "Run a pipeline."),
     "compare": ("compare", "Tell whether two runs made the same."),
     "status": ("status", "Tell how far a run is, what failed, and where its time went."),
+    "why": ("why", "Tell why a product is there or not, and what it would take."),
+    "provenance": ("provenance", "Tell what a product was made from; make it anew."),
     "report": ("report", "Pages with figures about what was made."),
     "export": ("export", "Write frames and coadds as plain FITS, catalogues as FITS or CSV."),
     "doctor": ("doctor", "Tell whether the machine, the installation and a repository are well."),

@@ -10,14 +10,14 @@ import click
 from skyloom.execute.kinds import KINDS
 
 from .calibs_figures import figures_line
-from .options import SIZE
+from .options import REPOSITORY, SIZE
 
 if TYPE_CHECKING:
     from skyloom.execute.masters import BuildRequest, Built
 
 
 @click.command()
-@click.argument("repo", type=click.Path(exists=True, file_okay=False))
+@click.argument("repo", type=REPOSITORY)
 @click.option("--kind", "kinds", type=click.Choice(list(KINDS)), multiple=True, help="Repeat for more; see above.")
 @click.option("--instrument", "-i", help="Camera of the frames  [default: the repository's only one]")
 @click.option("--where", "-d", default="", help='Which frames, e.g. "day_obs = 20260115"  [default: all]')

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from .options import REPOSITORY
+
 
 @click.command()
-@click.argument("repo", type=click.Path(exists=True, file_okay=False))
+@click.argument("repo", type=REPOSITORY)
 @click.option("--instrument", "-i", help="Camera of the frames  [default: the repository's only one]")
 @click.option("--where", "-d", default="", help='Which frames, e.g. "day_obs = 20260115"  [default: all]')
 @click.option(

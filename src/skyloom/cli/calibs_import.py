@@ -6,6 +6,8 @@ import sys
 
 import click
 
+from .options import REPOSITORY
+
 _TYPES = (
     "bias",
     "dark",
@@ -25,7 +27,7 @@ _TYPES = (
 
 
 @click.command("import")
-@click.argument("repo", type=click.Path(exists=True, file_okay=False))
+@click.argument("repo", type=REPOSITORY)
 @click.argument("kind", metavar="TYPE", type=click.Choice(_TYPES))
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True))
 @click.option("--instrument", "-i", help="Camera of the frames  [default: the repository's only one]")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from .options import REPOSITORY
+
 
 @click.command()
-@click.argument("repo", type=click.Path(exists=True, file_okay=False))
+@click.argument("repo", type=REPOSITORY)
 @click.argument("collection")
 @click.argument("dataset_type")
 @click.option("-d", "--data-query", "where", default="", help='Which datasets, e.g. "visit = 42 AND detector = 3".')

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .options import REPOSITORY, sky_position
+
 if TYPE_CHECKING:
     from skyloom.repo.ingest import IngestResult
 
@@ -14,7 +16,7 @@ _TRANSFERS = ("direct", "copy", "symlink", "hardlink", "relsymlink", "move")
 
 
 @click.command()
-@click.argument("repo", type=click.Path(exists=True, file_okay=False))
+@click.argument("repo", type=REPOSITORY)
 @click.argument("paths", nargs=-1, required=True, type=click.Path())
 @click.option("--instrument", "-i", help="Camera of the frames  [default: the repository's only one]")
 @click.option("--jobs", "-j", type=click.IntRange(min=1), default=1, show_default=True, help="Files read at a time.")
@@ -74,26 +76,11 @@ def command(
             transfer=transfer,
             workers=jobs,
             advance=advance,
-            center=None if center is None else _position(*center),
+            center=None if center is None else sky_position(*center),
         )
     _report(result)
     if not result.succeeded:
         sys.exit(1)
-
-
-def _position(ra: str, dec: str) -> tuple[float, float]:
-    """A position in degrees, as the user wrote it."""
-    from astropy.units import UnitsError
-
-    from skyloom.instruments.quantities import parse_angle
-
-    try:
-        ra_deg, dec_deg = parse_angle(ra, None, hours=True), parse_angle(dec, None)
-    except (ValueError, UnitsError) as error:
-        raise click.BadParameter(f"no position: {ra} {dec}.", param_hint="--center") from error
-    if not (-360.0 <= ra_deg <= 360.0 and -90.0 <= dec_deg <= 90.0):
-        raise click.BadParameter(f"outside the sky: {ra} {dec}.", param_hint="--center")
-    return ra_deg % 360.0, dec_deg
 
 
 def _report(result: IngestResult) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-__all__ = ["PAGE_FOLDER", "PAGE_QUIET", "PAGE_SOURCES", "SIZE", "names_of"]
+__all__ = ["PAGE_FOLDER", "PAGE_QUIET", "PAGE_SOURCES", "REPOSITORY", "SIZE", "names_of", "sky_position"]
 
 
 class _Size(click.ParamType[int]):
@@ -24,6 +24,21 @@ class _Size(click.ParamType[int]):
 
 
 SIZE = _Size()
+
+
+class _Repository(click.ParamType[str]):
+    """A folder that exists, or a URI such as ``s3://BUCKET/REPO``."""
+
+    name = "directory"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if "://" not in text and not Path(text).is_dir():
+            self.fail(f"Directory {text!r} does not exist.", param, ctx)
+        return text
+
+
+REPOSITORY = _Repository()
 
 PAGE_SOURCES = click.option(
     "-c", "--collections", help="Where the products are, with commas between several.  [default: the newest of each]"
@@ -44,3 +59,18 @@ PAGE_QUIET = click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 def names_of(collections: str | None) -> list[str]:
     """The collections that an option names."""
     return [name for name in (collections or "").split(",") if name]
+
+
+def sky_position(ra: str, dec: str) -> tuple[float, float]:
+    """A position in degrees, as the user wrote it."""
+    from astropy.units import UnitsError
+
+    from skyloom.instruments.quantities import parse_angle
+
+    try:
+        ra_deg, dec_deg = parse_angle(ra, None, hours=True), parse_angle(dec, None)
+    except (ValueError, UnitsError) as error:
+        raise click.BadParameter(f"no position: {ra} {dec}.", param_hint="--center") from error
+    if not (-360.0 <= ra_deg <= 360.0 and -90.0 <= dec_deg <= 90.0):
+        raise click.BadParameter(f"outside the sky: {ra} {dec}.", param_hint="--center")
+    return ra_deg % 360.0, dec_deg

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from .options import REPOSITORY
+
 __all__ = ["command"]
 
 _QUANTITIES = ("ra", "dec", "id", "pm_ra", "pm_dec", "parallax", "ra_err", "dec_err")
@@ -18,7 +20,7 @@ def command() -> None:
 
 
 @command.command(name="import")
-@click.argument("repo", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("repo", type=REPOSITORY)
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--name", required=True, help="Name of the catalogue: it becomes the collection refcats/NAME.")
 @click.option(
@@ -55,7 +57,7 @@ def command() -> None:
     help="AB less catalogue magnitude, where it is not the well-known one.",
 )
 @click.option("--replace", is_flag=True, help="Replace a catalogue of the same name.")
-def import_(repo: Path, files: tuple[Path, ...], name: str, system: str, **options: Any) -> None:
+def import_(repo: str, files: tuple[Path, ...], name: str, system: str, **options: Any) -> None:
     """Import catalogue FILES (CSV, FITS, Parquet; gzip too) into REPO.
 
     Columns with well-known names are found by themselves.

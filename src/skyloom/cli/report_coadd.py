@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import PAGE_FOLDER, PAGE_QUIET, PAGE_SOURCES, names_of
+from .options import PAGE_FOLDER, PAGE_QUIET, PAGE_SOURCES, REPOSITORY, names_of
 
 if TYPE_CHECKING:
     from skyloom.report.patch import BandFigures
 
 
 @click.command()
-@click.argument("repo", type=click.Path(exists=True, file_okay=False))
+@click.argument("repo", type=REPOSITORY)
 @click.argument("patch", type=int)
 @click.option("--tract", type=int, help="Needed where the patch has coadds in several.")
 @click.option("--band", "bands", multiple=True, help="Only this one; may be given again.")

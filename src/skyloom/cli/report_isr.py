@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from .options import PAGE_FOLDER
+from .options import PAGE_FOLDER, REPOSITORY
 
 
 @click.command()
-@click.argument("repo", type=click.Path(exists=True, file_okay=False))
+@click.argument("repo", type=REPOSITORY)
 @click.argument("data_id", metavar="KEY=VALUE...", nargs=-1)
 @click.option("-d", "--where", default="", help="Frames by an expression, such as \"visit in (1..5) and band = 'r'\".")
 @click.option("-i", "--collection", help="Where the corrected frames are.  [default: the newest of each]")

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import PAGE_FOLDER, PAGE_QUIET, PAGE_SOURCES, names_of
+from .options import PAGE_FOLDER, PAGE_QUIET, PAGE_SOURCES, REPOSITORY, names_of
 
 if TYPE_CHECKING:
     from skyloom.report.tract import FilterFigures
 
 
 @click.command()
-@click.argument("repo", type=click.Path(exists=True, file_okay=False))
+@click.argument("repo", type=REPOSITORY)
 @click.argument("tract", type=int)
 @click.option("--band", "bands", multiple=True, help="Only this one; may be given again.")
 @click.option("--skymap", help="Needed where REPO has several sky maps.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import SIZE
+from .options import REPOSITORY, SIZE
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("pipeline")
-@click.argument("repo", type=click.Path(exists=True, file_okay=False))
+@click.argument("repo", type=REPOSITORY)
 @click.option("-d", "--where", default="", help="Data to run on, such as \"visit in (1..5) and band = 'r'\".")
 @click.option("-i", "--input", "inputs", help="Input collections, by commas.  [default: INSTRUMENT/defaults]")
 @click.option("-o", "--output", help="Output chain of runs.  [default: u/USER/PIPELINE]")
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How often a quantum is tried again that ended for want of memory or time, or by the machine.",
 )
+@click.option("--site", type=click.Path(exists=True, dir_okay=False), help="File of the cluster to submit the work to.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the table at the end and nothing before.")
 @click.option("--log-file", type=click.Path(dir_okay=False), help="Write a line for each quantum to this file.")
 def command(pipeline: str, repo: str, quiet: bool, log_file: str | None, **options: Any) -> None:
@@ -50,7 +51,7 @@ def command(pipeline: str, repo: str, quiet: bool, log_file: str | None, **optio
     The exit status is 0 if every quantum succeeded or had no work, 1 if one failed (the rest is done all the same), 2
     if the command cannot be understood, 130 if it was interrupted.
     """
-    _set_up_logging(log_file)
+    set_up_logging(log_file)
     from rich.console import Console
 
     from skyloom.execute.run import run_pipeline
@@ -83,8 +84,11 @@ def _request(
     memory: int | None,
     timeout: float | None,
     retries: int,
+    site: str | None,
 ) -> RunRequest:
     """The options as a request; what was not given is looked up."""
+    if site is not None and (processes != 1 or memory is not None or timeout is not None):
+        raise click.UsageError("-j, --memory and --timeout are of one machine: with --site, its file says such things.")
     import getpass
     from pathlib import Path
 
@@ -112,7 +116,18 @@ def _request(
         processes=processes,
         retry=retry,
         limits=Limits(memory, timeout, retries),
+        site=site or "",
+        command=_command_line(),
     )
+
+
+def _command_line() -> str:
+    """What the user typed; empty where it was not typed into a shell."""
+    import shlex
+    from pathlib import Path
+
+    name, *arguments = sys.argv
+    return shlex.join(["skyloom", *arguments]) if Path(name).stem == "skyloom" else ""
 
 
 def _only_instrument(butler: Butler) -> str:
@@ -133,7 +148,7 @@ def reporter(console: Console, *, quiet: bool) -> Reporter:
     return Bars(console) if console.is_terminal else Lines(console)
 
 
-def _set_up_logging(log_file: str | None) -> None:
+def set_up_logging(log_file: str | None) -> None:
     """Send the log to a file where one is named; the terminal shows failures by other means."""
     import logging
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from .options import REPOSITORY
+
 
 @click.command()
-@click.argument("repo", type=click.Path(exists=True, file_okay=False))
+@click.argument("repo", type=REPOSITORY)
 @click.argument("name")
 @click.argument("file", type=click.Path(dir_okay=False))
 @click.option("-t", "--tract", "tracts", type=int, multiple=True, help="Which tracts  [default: the registered ones]")

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .options import REPOSITORY
+
 if TYPE_CHECKING:
     from skyloom.skymap import Tract
 
 
 # A declination may begin with a minus sign.
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("repo", type=click.Path(exists=True, file_okay=False))
+@click.argument("repo", type=REPOSITORY)
 @click.argument("name")
 @click.argument("ra")
 @click.argument("dec")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .options import REPOSITORY
+
 if TYPE_CHECKING:
     from skyloom.skymap import SkyMap
 
@@ -13,7 +15,7 @@ _KINDS = ("discrete", "rings", "equatorial", "healpix", "dodecahedron")
 
 
 @click.command()
-@click.argument("repo", type=click.Path(exists=True, file_okay=False))
+@click.argument("repo", type=REPOSITORY)
 @click.argument("name")
 @click.option("--kind", type=click.Choice(_KINDS), help="What to make  [default: discrete, around the frames]")
 @click.option("--file", type=click.Path(exists=True, dir_okay=False), help="YAML file with the definition.")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from .options import REPOSITORY
+
 
 @click.command()
-@click.argument("repo", type=click.Path(exists=True, file_okay=False))
+@click.argument("repo", type=REPOSITORY)
 @click.argument("name")
 @click.option(
     "-t", "--tract", "tracts", type=int, multiple=True, help="A tract with all of its patches; may be repeated."

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from .options import REPOSITORY
+
 
 @click.command()
-@click.argument("repo", type=click.Path(exists=True, file_okay=False))
+@click.argument("repo", type=REPOSITORY)
 @click.argument("name")
 @click.option("--definition", is_flag=True, help="Show the definition as YAML, as 'make --file' reads it.")
 def command(repo: str, name: str, definition: bool) -> None:

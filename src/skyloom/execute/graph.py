@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 
 from lsst.daf.butler import Butler
 from lsst.pipe.base import Pipeline
 from lsst.pipe.base.all_dimensions_quantum_graph_builder import AllDimensionsQuantumGraphBuilder
 from lsst.pipe.base.pipeline import LabelSpecifier
 from lsst.pipe.base.pipeline_graph import PipelineGraph
-from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
+from lsst.pipe.base.quantum_graph import PredictedQuantumGraph, PredictedQuantumGraphComponents
 
 from skyloom.errors import SkyloomError
 
-__all__ = ["Step", "build_graph", "split_steps", "write_init_outputs"]
+__all__ = ["Step", "build_graph", "graph_components", "in_order", "split_steps", "write_init_outputs"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -96,14 +98,27 @@ def build_graph(
     Quanta that are whole stay in the graph, with the ids of what they wrote: whether they run again is decided when
     their turn comes, since it depends on what becomes of their inputs.
     """
+    return graph_components(butler, graph, where=where, inputs=inputs, run=run, output=output).assemble()
+
+
+def graph_components(
+    butler: Butler, graph: PipelineGraph, *, where: str, inputs: Sequence[str], run: str, output: str
+) -> PredictedQuantumGraphComponents:
+    """The graph of `build_graph` in the form in which it can be written, or a part of it."""
     graph.resolve(butler.registry)
     graph.register_dataset_types(butler)
     builder = AllDimensionsQuantumGraphBuilder(
         graph, butler, where=where, input_collections=[run, *inputs], output_run=run, clobber=True
     )
-    predicted = builder.finish(output=output, metadata={}, attach_datastore_records=True).assemble()
-    _LOG.info("%d quanta of %d tasks", len(predicted), len(graph.tasks))
-    return predicted
+    components = builder.finish(output=output, metadata={}, attach_datastore_records=True)
+    _LOG.info("%d quanta of %d tasks", components.header.n_quanta, len(graph.tasks))
+    return components
+
+
+def in_order(graph: PredictedQuantumGraph) -> list[uuid.UUID]:
+    """The quanta of a graph, each after those that it depends on."""
+    quanta = graph.quantum_only_xgraph
+    return list(TopologicalSorter({one: set(quanta.predecessors(one)) for one in quanta}).static_order())
 
 
 def write_init_outputs(butler: Butler, graph: PredictedQuantumGraph) -> None:

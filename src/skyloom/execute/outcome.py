@@ -80,6 +80,6 @@ def describe(error: BaseException) -> tuple[str, str]:
     while cause is not None and code is None:
         code = getattr(cause, "code", None)
         code = code if isinstance(code, str) else None
-        cause = cause.__cause__
+        cause = cause.__cause__ or getattr(cause, "error", None)
     text = " ".join(str(error).split()) or type(error).__name__
     return code or type(error).__name__, text

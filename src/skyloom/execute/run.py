@@ -6,18 +6,21 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import FrameType
 
 from lsst.daf.butler import Butler
 from lsst.pipe.base import Pipeline
+from lsst.pipe.base.quantum_graph import PredictedQuantumGraphComponents
+from lsst.resources import ResourcePath
 
 from skyloom.errors import RepositoryError
 
+from .account import StepAccount
 from .between import prepare_sky
 from .faults import count_changes
-from .graph import Step, build_graph, split_steps, write_init_outputs
+from .graph import Step, graph_components, split_steps, write_init_outputs
 from .journal import SKY_MAP_PHASE, Journal
 from .limits import Limits
 from .pool import WorkerPool
@@ -25,6 +28,8 @@ from .progress import Reporter, Silence
 from .register import Registrar
 from .runs import choose_run, join_chain, runs_of, settings_of
 from .step import StepRun
+from .submission import check_site
+from .submitted import SubmittedStep, take_in_leftovers
 from .summary import RunSummary
 
 __all__ = ["RunRequest", "run_pipeline"]
@@ -64,8 +69,13 @@ class RunRequest:
         Whether what failed or had no work is tried again.
     limits
         What the run may take.
+    site
+        File of a site (see `skyloom.execute.submission`) to which the quanta are submitted as jobs; empty: they are
+        executed here.
     between
         Called before the first step on the sky: brings the regions up to date and gives the name of the sky map.
+    command
+        The command line, for the record.
     """
 
     repository: str
@@ -81,7 +91,9 @@ class RunRequest:
     processes: int = 1
     retry: bool = False
     limits: Limits = field(default_factory=Limits)
+    site: str = ""
     between: Between = field(default=prepare_sky)
+    command: str = ""
 
 
 def run_pipeline(request: RunRequest, reporter: Reporter | None = None) -> RunSummary:
@@ -111,11 +123,7 @@ def run_pipeline(request: RunRequest, reporter: Reporter | None = None) -> RunSu
     count_changes("main", request.repository)
     try:
         steps = split_steps(request.pipeline, request.steps)
-        modules = {node.task_class_name.rpartition(".")[0] for step in steps for node in step.graph.tasks.values()}
-        with (
-            _terminate_as_interrupt(),
-            WorkerPool(request.repository, request.processes, sorted(modules), request.limits) as pool,
-        ):
+        with _terminate_as_interrupt(), _executor(request, steps) as pool:
             butler = Butler.from_config(request.repository, writeable=True)
             with closing(_open_journal(butler, request, begun)) as journal:
                 summary = RunSummary(journal.run, request.output)
@@ -128,6 +136,15 @@ def run_pipeline(request: RunRequest, reporter: Reporter | None = None) -> RunSu
         reporter.close()
 
 
+def _executor(request: RunRequest, steps: Sequence[Step]) -> AbstractContextManager[WorkerPool | None]:
+    """The workers; none where a site executes the quanta."""
+    if request.site:
+        check_site(request.site)
+        return nullcontext()
+    modules = {node.task_class_name.rpartition(".")[0] for step in steps for node in step.graph.tasks.values()}
+    return WorkerPool(request.repository, request.processes, sorted(modules), request.limits)
+
+
 class _Runner:
     """The state of a run that outlives its steps."""
 
@@ -136,7 +153,7 @@ class _Runner:
         butler: Butler,
         request: RunRequest,
         journal: Journal,
-        pool: WorkerPool,
+        pool: WorkerPool | None,
         reporter: Reporter,
         summary: RunSummary,
     ) -> None:
@@ -151,6 +168,9 @@ class _Runner:
 
     def begin(self) -> None:
         """Put in order what an earlier call left in the same run."""
+        found = take_in_leftovers(self._butler, self._journal, self._registrar)
+        if found:
+            self._reporter.note(f"jobs of an earlier call finished {found} quanta: they are taken in")
         begun = self._registrar.recover()
         if begun:
             self._reporter.note(f"an earlier call was stopped in {begun} quanta: they are made anew")
@@ -195,7 +215,7 @@ class _Runner:
         """Build the graph of a step and execute it."""
         request = self._request
         self._journal.phase("graph", step=step.label)
-        graph = build_graph(
+        components = graph_components(
             self._butler,
             step.graph,
             where=_where(request, self._skymap if step.on_sky else None),
@@ -203,24 +223,36 @@ class _Runner:
             run=self._summary.run,
             output=request.output,
         )
+        graph = components.assemble()
         if not len(graph):
             self._note(f"step {step.label}: no data for any of its tasks")
             return
         write_init_outputs(self._butler, graph)
-        runner = StepRun(
+        account = StepAccount(
             self._butler,
             graph,
             journal=self._journal,
             registrar=self._registrar,
-            pool=self._pool,
             reporter=self._reporter,
             summary=self._summary,
             retry=request.retry,
-            retries=request.limits.retries,
         )
-        self._journal.phase("work", step=step.label, totals=runner.totals(), processes=request.processes)
-        self._reporter.begin(step.label, runner.totals())
-        runner.execute()
+        totals = account.totals()
+        processes = request.processes if self._pool is not None else 0  # how many a site gives is not known
+        self._journal.phase("work", step=step.label, totals=totals, processes=processes)
+        self._reporter.begin(step.label, totals)
+        self._executor_of(step, account, components).execute()
+
+    def _executor_of(
+        self, step: Step, account: StepAccount, components: PredictedQuantumGraphComponents
+    ) -> StepRun | SubmittedStep:
+        """What executes a step: the workers, or a site."""
+        request = self._request
+        if self._pool is not None:
+            return StepRun(account, self._pool, retries=request.limits.retries)
+        place = ResourcePath(request.repository, forceDirectory=True)
+        repository = place.ospath if place.isLocal else str(place)
+        return SubmittedStep(account, components, repository=repository, site=request.site, step=step.label)
 
 
 def _open_journal(butler: Butler, request: RunRequest, begun: float) -> Journal:
@@ -229,7 +261,7 @@ def _open_journal(butler: Butler, request: RunRequest, begun: float) -> Journal:
     run, _ = choose_run(butler, request.output, settings)
     journal = Journal(butler, run)
     join_chain(butler, request.output, run, request.inputs)
-    journal.begin(settings, begun)
+    journal.begin({**settings, "command": request.command}, begun)
     return journal
 
 

@@ -16,7 +16,7 @@ from skyloom.errors import RepositoryError
 
 from .journal import Journal
 
-__all__ = ["choose_run", "join_chain", "runs_of", "settings_of"]
+__all__ = ["choose_run", "installed_versions", "join_chain", "runs_of", "settings_of"]
 
 _PACKAGES = ("skyloom", "numpy", "scipy", "numba", "astropy", "lsst-images", "lsst-daf-butler", "lsst-pipe-base")
 
@@ -29,9 +29,14 @@ def settings_of(name: str, graph: PipelineGraph, inputs: Sequence[str], where: s
     tasks = {
         label: _fingerprint(f"{node.task_class_name}\n{node.get_config_str()}") for label, node in graph.tasks.items()
     }
-    versions = {package: metadata.version(package) for package in _PACKAGES} | {"python": platform.python_version()}
+    classes = {label: node.task_class_name for label, node in graph.tasks.items()}
     given = {"inputs": list(inputs), "basis": basis, "where": where}
-    return {"pipeline": name, "tasks": tasks, "versions": versions, **given}
+    return {"pipeline": name, "tasks": tasks, "classes": classes, "versions": installed_versions(), **given}
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of the software that products depend on."""
+    return {package: metadata.version(package) for package in _PACKAGES} | {"python": platform.python_version()}
 
 
 def choose_run(butler: Butler, output: str, settings: Mapping[str, Any]) -> tuple[str, bool]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +15,7 @@ from skyloom.errors import RepositoryError
 from .journal import Journal
 from .outcome import Status
 
-__all__ = ["RunStatus", "StepTimes", "newest_run", "read_status"]
+__all__ = ["FailureGroup", "Progress", "RunStatus", "StepTimes", "newest_run", "progress_of", "read_status"]
 
 
 @dataclass
@@ -30,6 +32,34 @@ class StepTimes:
 
 
 @dataclass
+class FailureGroup:
+    """Failures for one reason, numbers and files aside."""
+
+    task: str
+    line: str
+    """The reason of the first."""
+    names: list[str] = field(default_factory=list)
+    """The quanta."""
+    product: str = ""
+    """What the first was to write, and its data id, for `skyloom why`."""
+
+
+@dataclass
+class Progress:
+    """How fast the step that a run is at goes on."""
+
+    step: str
+    left: int
+    """Quanta that have not ended."""
+    per_minute: float
+    """Quanta that ended a minute, since this call began with the step."""
+    seconds_left: float | None
+    """Estimate from what quanta of each task took; None before the first has ended."""
+    running: list[tuple[str, float]] = field(default_factory=list)
+    """What is being worked at, and for how many seconds, the longest first."""
+
+
+@dataclass
 class RunStatus:
     """What the journal of a run tells."""
 
@@ -41,6 +71,10 @@ class RunStatus:
     """Task: quanta by how they ended; ``running`` for those that have not."""
     failures: list[tuple[str, str]] = field(default_factory=list)
     """Quantum and reason."""
+    groups: list[FailureGroup] = field(default_factory=list)
+    """The same by their reasons, the most frequent first."""
+    progress: Progress | None = None
+    """Of the step that is being worked at; None between steps and where the run does not go on."""
     times: list[StepTimes] = field(default_factory=list)
     """Parts of the run, all its calls together, in the order of their first beginning."""
 
@@ -86,8 +120,85 @@ def read_status(butler: Butler, run: str) -> RunStatus:
         status.counts.setdefault(key[0], Counter())[state] += 1
         if state == Status.FAILED:
             status.failures.append((" ".join(key), line))
+    status.groups = _grouped(events, states)
     status.times = _times(events)
+    if status.is_running:
+        status.progress = progress_of(events, states, time.time())
     return status
+
+
+def _grouped(events: list[dict[str, Any]], states: dict[tuple[str, ...], tuple[str, str]]) -> list[FailureGroup]:
+    """Failures by their reasons."""
+    outputs: dict[tuple[str, ...], list[Any]] = {}
+    for event in events:
+        if event["event"] == "start":
+            outputs[tuple(event["key"])] = event["outputs"]
+        elif event["event"] == "end":
+            key = tuple(event["key"])
+            outputs[key] = [one for one in outputs.get(key, ()) if one[2] not in event["written"]]
+    groups: dict[tuple[str, str], FailureGroup] = {}
+    for key, (state, line) in states.items():
+        if state == Status.FAILED:
+            likeness = re.sub(r"[\d.]+", "#", re.sub(r"\S*/\S*", "", line))
+            group = groups.setdefault((key[0], likeness), FailureGroup(key[0], line))
+            group.names.append(" ".join(key))
+            group.product = group.product or _product(outputs.get(key, ()))
+    return sorted(groups.values(), key=lambda group: -len(group.names))
+
+
+def _product(outputs: Any) -> str:
+    """Of what a quantum did not write, that with the shortest name, with its data id as words."""
+    lacking = [(len(name), name, data_id) for name, data_id, _ in outputs if not name.endswith(("_log", "_metadata"))]
+    if not lacking:
+        return ""
+    _, name, data_id = min(lacking, key=lambda one: one[:2])
+    return " ".join([name, *(f"{key}={value}" for key, value in data_id.items())])
+
+
+def progress_of(
+    events: list[dict[str, Any]], states: dict[tuple[str, ...], tuple[str, str]], now: float
+) -> Progress | None:
+    """Rate and estimate of the step that is being worked at; None where the last phase is not work.
+
+    Parameters
+    ----------
+    events
+        Those of the journal.
+    states
+        By quantum, how it ended and why; ``running`` for those that have not.
+    now
+        Unix time.
+    """
+    place = max((number for number, event in enumerate(events) if event["event"] == "phase"), default=None)
+    if place is None or events[place]["name"] != "work":
+        return None
+    phase, since = events[place], events[place + 1 :]
+    took: dict[str, list[float]] = {}
+    for event in since:
+        if event["event"] == "end":
+            took.setdefault(event["key"][0], []).append(float(event["s"]))
+    begun = {tuple(event["key"]): float(event["t"]) for event in since if event["event"] == "start"}
+    done = Counter(key[0] for key, (state, _) in states.items() if state != "running")
+    left = {task: max(total - done[task], 0) for task, total in phase.get("totals", {}).items()}
+    every = [one for ones in took.values() for one in ones]
+    elapsed = max(now - float(phase["t"]), 1e-3)
+    running = [(" ".join(key), now - begun.get(key, now)) for key, (state, _) in states.items() if state == "running"]
+    return Progress(
+        phase.get("step", ""),
+        sum(left.values()),
+        60.0 * len(every) / elapsed,
+        _estimate(left, took, every, elapsed),
+        sorted(running, key=lambda one: -one[1]),
+    )
+
+
+def _estimate(left: dict[str, int], took: dict[str, list[float]], every: list[float], elapsed: float) -> float | None:
+    """Seconds that quanta will still take, if as many work beside each other as until now."""
+    if not sum(every) > 0.0:
+        return None
+    mean = sum(every) / len(every)
+    work = sum(count * (sum(took[task]) / len(took[task]) if task in took else mean) for task, count in left.items())
+    return work * elapsed / sum(every)
 
 
 def _follow(

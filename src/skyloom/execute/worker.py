@@ -92,22 +92,38 @@ class _RecordingFactory(TaskFactory):
 
 
 class Worker:
-    """Executes the quanta of one step after the other."""
+    """Executes the quanta of one step after the other.
 
-    def __init__(self, setup: WorkerSetup) -> None:
+    Parameters
+    ----------
+    setup
+        What it works on.
+    clears
+        Whether what an earlier attempt left of the outputs of a quantum is removed first.
+    """
+
+    def __init__(self, setup: WorkerSetup, *, clears: bool = False) -> None:
+        self._clears = clears
         self._stores = FileStores(setup.repository, DimensionUniverse(setup.dimensions))
         self._tasks: Mapping[str, TaskNode] = {}
         self._dataset_types: Mapping[str, DatasetType] = {}
 
     def set_step(self, step: bytes) -> None:
         """Take over the tasks of a step; the universe has to exist before its dataset types are unpickled."""
-        setup: StepSetup = pickle.loads(step)
-        self._tasks, self._dataset_types = setup.tasks, setup.dataset_types
+        self.use(pickle.loads(step))
+
+    def use(self, step: StepSetup) -> None:
+        """Take over the tasks of a step."""
+        self._tasks, self._dataset_types = step.tasks, step.dataset_types
 
     def account(self, label: str, quantum_id: uuid.UUID, quantum: bytes) -> Outcome | WorkerDied:
         """Execute one quantum and account for it, also where its failure could not be dealt with here."""
+        return self.try_execute(label, quantum_id, lambda: pickle.loads(quantum))
+
+    def try_execute(self, label: str, quantum_id: uuid.UUID, quantum: Callable[[], Quantum]) -> Outcome | WorkerDied:
+        """Execute one quantum; where its failure could not be dealt with here, that is the answer."""
         try:
-            return self.execute(label, quantum_id, pickle.loads(quantum))
+            return self.execute(label, quantum_id, quantum())
         except BaseException as error:
             code, reason = describe(error)
             return WorkerDied(reason, traceback.format_exc(), code)
@@ -116,6 +132,8 @@ class Worker:
         """Execute one quantum; what its task raises ends in the outcome."""
         start = time.monotonic()
         with self._stores.butler(quantum, self._dataset_types) as butler:
+            if self._clears:
+                remove_outputs(butler, (ref for refs in quantum.outputs.values() for ref in refs))
             return self._execute(label, quantum_id, quantum, butler, start)
 
     def _execute(

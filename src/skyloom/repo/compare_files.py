@@ -12,7 +12,8 @@ from lsst.resources import ResourcePath
 
 __all__ = ["differences_of_files"]
 
-_PROVENANCE = "LSST BUTLER", "LSST.BUTLER"
+_PROVENANCE = "LSST BUTLER", "LSST.BUTLER", "LSST CALIB UUID"
+"""Beginnings of keywords that tell ids of datasets: of this one, of what it was made from."""
 _LAYOUT = frozenset(
     {"CHECKSUM", "DATASUM", "INDXADDR", "INDXSIZE", "JSONADDR", "JSONSIZE", "DATE", "COMMENT", "HISTORY", ""}
 )
@@ -143,7 +144,7 @@ def _trees(one: Any, other: Any, path: str = "") -> Iterator[str]:
     """Where two trees of JSON differ."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in sorted(one.keys() | other.keys()):
-            if key == "butler_info":
+            if key == "butler_info" or key.startswith(_PROVENANCE):
                 continue
             if key not in one or key not in other:
                 yield f"{path}/{key}: on one side only"

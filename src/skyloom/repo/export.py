@@ -18,6 +18,7 @@ from skyloom.errors import RepositoryError
 from skyloom.files import write_beside
 from skyloom.images import WcsForm
 
+from .file_record import FileRecord, read_file_record, record_cards
 from .head_files import HAS_HEAD_CARDS, PixelUnit, frame_head, why_no_head, write_head
 from .plain_fits import data_id_cards, image_hdus, masked_image_hdus, set_card, table_hdus
 from .votable import write_votable
@@ -88,7 +89,8 @@ def export_datasets(
     folder.mkdir(parents=True, exist_ok=True)
     for ref in refs:
         stem = folder / _stem(ref.datasetType.name, *_key(ref))
-        yield write_plain(butler.get(ref), stem, dict(ref.dataId.mapping), file_format or "fits", wcs)
+        dataset, origin = butler.get(ref), read_file_record(butler.getURI(ref))
+        yield write_plain(dataset, stem, dict(ref.dataId.mapping), file_format or "fits", wcs, origin)
 
 
 def export_heads(
@@ -157,8 +159,18 @@ def export_heads(
             yield write_head(header, folder / f"{stem}.head")
 
 
-def write_plain(dataset: Any, stem: Path, data_id: dict[str, Any], file_format: Format, wcs: WcsForm = "sip") -> Path:
-    """Write one dataset to ``stem`` with the suffix of its format; see `export_datasets`."""
+def write_plain(
+    dataset: Any,
+    stem: Path,
+    data_id: dict[str, Any],
+    file_format: Format,
+    wcs: WcsForm = "sip",
+    origin: FileRecord | None = None,
+) -> Path:
+    """Write one dataset to ``stem`` with the suffix of its format; see `export_datasets`.
+
+    A FITS file says by ``origin`` which dataset it is and what that was made from.
+    """
     path = stem.with_name(f"{stem.name}.{_SUFFIX.get(file_format, file_format)}")
     match dataset, file_format:
         case Table(), "votable":
@@ -176,6 +188,8 @@ def write_plain(dataset: Any, stem: Path, data_id: dict[str, Any], file_format: 
                 f"a {type(dataset).__name__} cannot be exported as {file_format}.",
                 cure="Images are exported as FITS, catalogues as FITS, CSV or VOTable.",
             )
+    if origin is not None:
+        hdus[0].header.extend(record_cards(origin))
     return _write_hdus(path, hdus)
 
 

@@ -9,10 +9,12 @@ from lsst.daf.butler import Butler
 
 from skyloom.instruments import Camera
 
+from .frames import Frame, Rejection
 from .ingest import IngestResult, ingest_raw_frames, sort_frames
+from .ingest_record import record_left_out
 from .post_isr import ingest_corrected_frames
 
-__all__ = ["ingest"]
+__all__ = ["ingest", "ingest_frames"]
 
 
 def ingest(
@@ -29,7 +31,7 @@ def ingest(
     """Ingest raw frames as ``raw``, and frames without instrument signature as ``post_isr``.
 
     One exposure may be there as both: pipelines that begin with raw frames take the one, those that begin with
-    corrected ones the other.
+    corrected ones the other.  What is left out is added to the record of the repository, see `read_left_out`.
 
     Parameters
     ----------
@@ -52,13 +54,29 @@ def ingest(
         of their first projection.
     """
     frames, rejected = sort_frames(camera, paths, workers=workers, advance=advance, center=center)
+    return ingest_frames(butler, camera, frames, rejected, masks=masks, transfer=transfer, workers=workers)
+
+
+def ingest_frames(
+    butler: Butler,
+    camera: Camera,
+    frames: list[Frame],
+    rejected: list[Rejection],
+    *,
+    masks: Path | None = None,
+    transfer: str = "direct",
+    workers: int = 1,
+) -> IngestResult:
+    """Ingest frames of which the headers have been read; ``rejected`` are files that could not be used."""
     raw = ingest_raw_frames(butler, camera, [one for one in frames if not one.corrected], transfer=transfer)
     corrected = ingest_corrected_frames(
         butler, camera, [one for one in frames if one.corrected], masks=masks, workers=workers
     )
-    return IngestResult(
+    result = IngestResult(
         ingested=raw.ingested + corrected.ingested,
         known=raw.known + corrected.known,
         visits=raw.visits + corrected.visits,
         rejected=rejected + raw.rejected + corrected.rejected,
     )
+    record_left_out(butler, camera, result.rejected)
+    return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.resources import files
 
 from lsst.daf.butler import Butler, Config, DatasetType
@@ -17,6 +18,7 @@ from .instrument import register_camera
 __all__ = [
     "CAMERA_TYPE",
     "DATASET_TYPES",
+    "Places",
     "add_camera",
     "initialise",
     "instruments",
@@ -50,7 +52,26 @@ DATASET_TYPES: dict[str, tuple[tuple[str, ...], str, bool]] = {
 """Inputs of the pipelines: dimensions, storage class, and whether they are calibrations with a validity range."""
 
 
-def initialise(root: str, camera: Camera, *, registry_db: str | None = None, update: bool = False) -> tuple[bool, bool]:
+@dataclass(frozen=True)
+class Places:
+    """Where a new repository keeps what; None is in the repository's own folder.
+
+    Parameters
+    ----------
+    registry_db
+        URL of the registry's database; None: SQLite.
+    registry_schema
+        Schema of that database, where several repositories share it.
+    datastore
+        Folder or URI of the files.
+    """
+
+    registry_db: str | None = None
+    registry_schema: str | None = None
+    datastore: str | None = None
+
+
+def initialise(root: str, camera: Camera, *, places: Places | None = None, update: bool = False) -> tuple[bool, bool]:
     """Make a repository for a camera, or add the camera to one that is there.
 
     Parameters
@@ -59,8 +80,8 @@ def initialise(root: str, camera: Camera, *, registry_db: str | None = None, upd
         Folder or URI of the repository.
     camera
         The camera.
-    registry_db
-        URL of the registry's database; None: SQLite in the repository's folder.
+    places
+        Where a repository that has to be made keeps what.
     update
         Whether a camera of that name that is there already takes the new description.
 
@@ -74,13 +95,13 @@ def initialise(root: str, camera: Camera, *, registry_db: str | None = None, upd
     RepositoryError
         If the folder holds something else, or a different camera of that name and ``update`` is False.
     """
-    made = _make_repository(root, registry_db)
+    made = _make_repository(root, places or Places())
     with Butler.from_config(root, writeable=True) as butler:
         changed = add_camera(butler, camera, update=update)
     return made, changed
 
 
-def _make_repository(root: str, registry_db: str | None) -> bool:
+def _make_repository(root: str, places: Places) -> bool:
     """Make the repository if there is none."""
     folder = ResourcePath(root, forceDirectory=True)
     if folder.join("butler.yaml").exists():
@@ -89,12 +110,26 @@ def _make_repository(root: str, registry_db: str | None) -> bool:
         raise RepositoryError(
             "the folder is not empty, and holds no repository.", file=root, cure="Give an empty or a new folder."
         )
+    if not folder.isLocal and places.registry_db is None:
+        raise RepositoryError(
+            "SQLite needs a file system.", file=root, cure="Give a database by --registry-db postgresql://HOST/NAME."
+        )
     config = Config(str(files(__package__) / "seed.yaml"))
-    if registry_db is not None:
-        config["registry", "db"] = registry_db
-        config["datastore", "root"] = "<butlerRoot>"
-    Butler.makeRepo(root, config=config, forceConfigRoot=registry_db is None)
+    if places == Places():
+        Butler.makeRepo(root, config=config, forceConfigRoot=True)
+        return True
+    config["registry", "db"] = places.registry_db or "sqlite:///<butlerRoot>/gen3.sqlite3"
+    if places.registry_schema is not None:
+        config["registry", "namespace"] = places.registry_schema
+    config["datastore", "root"] = _absolute(places.datastore) if places.datastore is not None else "<butlerRoot>"
+    Butler.makeRepo(root, config=config, forceConfigRoot=False)
     return True
+
+
+def _absolute(place: str) -> str:
+    """A folder as others find it, wherever they are called; a URI as it is."""
+    uri = ResourcePath(place, forceAbsolute=True, forceDirectory=True)
+    return uri.ospath if uri.isLocal else str(uri)
 
 
 def add_camera(butler: Butler, camera: Camera, *, update: bool = False) -> bool:
