@@ -18,7 +18,7 @@ import numpy as np
 import yaml
 from astropy.io import fits
 from isr_panels import offset_panel, pair_panel, ratio_panel, size_panel, vignette_panel
-from lsst.daf.butler import Butler  # noqa: TID251
+from lsst.daf.butler import Butler
 from PIL import Image
 
 from skyloom.calibs.boxes import boxes_from_map
