@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from conftest import Survey, make_sky
 from lsst.daf.butler import Butler
 from lsst.pipe.base import Pipeline
 
+from skyloom.cli.compare import command as compare
 from skyloom.execute import RunRequest, RunSummary, Status, run_pipeline
 from skyloom.execute.pool import WorkerPool
 
@@ -98,9 +100,32 @@ def test_what_is_registered_already_may_be_registered_again(survey: Survey) -> N
     assert loose_files(survey, first.run) == set()
 
 
-def test_two_workers_write_what_one_writes(survey: Survey, whole: RunSummary) -> None:
-    two = run_pipeline(survey.request("u/two", processes=2))
+@pytest.fixture(scope="module")
+def two(survey: Survey) -> RunSummary:
+    survey.switch()
+    return run_pipeline(survey.request("u/two", processes=2))
+
+
+def test_two_workers_write_what_one_writes(survey: Survey, whole: RunSummary, two: RunSummary) -> None:
     assert contents(survey.butler("u/two"), two.run) == contents(survey.butler("u/whole"), whole.run)
+
+
+def test_equal_runs_and_runs_that_differ(survey: Survey, whole: RunSummary, two: RunSummary) -> None:
+    """What the command line says of them."""
+    pipeline = Pipeline.from_uri(str(Path(__file__).parent / "dummy.yaml"))
+    pipeline.addConfigOverride("tile", "factor", 3.0)
+    run_pipeline(survey.request("u/tripled", pipeline=pipeline))
+    run_pipeline(survey.request("u/part", where="detector in (0, 1)", steps=["double"]))
+
+    same = CliRunner().invoke(compare, [f"{survey.root}:u/whole", f"{survey.root}:u/two"])
+    assert same.exit_code == 0, same.output
+    assert same.output.endswith("identical, 0 different\n")
+    tripled = CliRunner().invoke(compare, [f"{survey.root}:u/whole", "u/tripled"])
+    assert tripled.exit_code == 1
+    assert "tile skymap=flat tract=0: other bytes" in tripled.output
+    part = CliRunner().invoke(compare, [f"{survey.root}:u/whole", "u/part"])
+    assert part.exit_code == 1
+    assert "doubled instrument=toy detector=3: missing in the second" in part.output
 
 
 def test_other_settings_make_a_new_run(survey: Survey, whole: RunSummary) -> None:

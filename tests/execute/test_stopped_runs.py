@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from conftest import HERE, Survey
+from lsst.ctrl.mpexec.cli.pipetask import cli as pipetask
+from lsst.daf.butler.cli.utils import LogCliRunner
 from test_run_pipeline import loose_files
 
 from skyloom.cli import main
@@ -119,11 +121,11 @@ def test_the_command_line_reports_failures(
     assert "double instrument=toy detector=0: succeeded" in log.read_text()
 
 
-def test_pipetask_runs_the_same_tasks(survey: Survey, environment: dict[str, str]) -> None:
+def test_pipetask_runs_the_same_tasks(survey: Survey) -> None:
     arguments = ["run", "-b", str(survey.root), "-p", f"{HERE / 'dummy.yaml'}#numbers", "-i", "toy/defaults"]
     arguments += ["-o", "u/pipetask", "-d", "instrument = 'toy'", "--register-dataset-types"]
-    pipetask = Path(sys.executable).with_name("pipetask")
-    subprocess.run([str(pipetask), *arguments], env=environment, check=True, capture_output=True, timeout=120)
+    result = LogCliRunner().invoke(pipetask, arguments)
+    assert result.exit_code == 0, result.output
     ours = run_pipeline(survey.request("u/ours", steps=["numbers"]))
     for name in ("doubled", "extra", "total"):
         theirs = {ref.dataId: survey.butler("u/pipetask").get(ref) for ref in _all(survey, name, "u/pipetask")}

@@ -21,8 +21,16 @@ SETTINGS = SurveySettings(
 )
 
 
+SKY_MAP = """
+kind: discrete
+pixel_scale: 0.25
+patch_size: 900
+tracts: [{ra: 150.0, dec: 2.2, radius: 0.09}]
+"""
+"""Small patches: each visit touches some of them."""
 ALONE = ("-c", "make_direct_warp:use_joint_wcs=False", "-c", "make_direct_warp:use_joint_photo_calib=False")
 """A joint fit changes with every visit, and with it all warps."""
+COMMAND = ("run", "drp#single_frame,coadd", "-o", "out", "--skymap", "small", *ALONE)
 
 
 def call(*arguments: object) -> Result:
@@ -48,9 +56,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
         call("calibs", "import", repo, kind, *(path for path in survey.master_files if path.name.startswith(kind)))
     refcat = ("--name", "truth", "--system", "ab", "--epoch", "2016.0", "--mag", "r=mag_r")
     call("refcat", "import", repo, survey.reference_file, *refcat)
-    call("run", "drp#single_frame", repo, "-o", "out", "-j", 2)
-    call("skymap", "make", repo, "small", "-c", "out", "-i", "simulated", "--patch-size", 500)
-    call("run", "drp", repo, "-o", "out", "-j", 2, "--skymap", "small", *ALONE)
+    (root / "small.yaml").write_text(SKY_MAP)
+    call("skymap", "make", repo, "small", "--file", root / "small.yaml")
+    call(*COMMAND, repo)
     return repo, raw
 
 
@@ -60,7 +68,7 @@ def test_only_the_coadds_that_a_new_visit_touches_are_made_again(finished: tuple
     with Butler.from_config(repo, collections=["out"]) as butler:
         times = {patch: Path(butler.getURI(ref).ospath).stat().st_mtime_ns for patch, ref in before.items()}
     call("ingest", repo, raw / "sim_000002_0.fits")
-    told = call("run", "drp", repo, "-o", "out", "-j", 2, "--skymap", "small", *ALONE)
+    told = call(*COMMAND, repo)
     after = coadds(repo)
     with Butler.from_config(repo, collections=["out"]) as butler:
         touched = {
@@ -83,7 +91,7 @@ def test_only_the_coadds_that_a_new_visit_touches_are_made_again(finished: tuple
 def test_once_more_makes_nothing(finished: tuple[str, Path]) -> None:
     repo, _ = finished
     before = coadds(repo)
-    told = call("run", "drp", repo, "-o", "out", "-j", 2, "--skymap", "small", *ALONE)
+    told = call(*COMMAND, repo)
     assert coadds(repo) == before
     for line in told.output.splitlines():
         if line.startswith(("isr", "calibrate", "visit", "make", "assemble")):

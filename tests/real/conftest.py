@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.versions import versions_once
+
+__all__ = ["versions_once"]
+
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:

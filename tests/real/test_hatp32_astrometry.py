@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,9 @@ from skyloom.measurement import measure_sources
 CECILIA = Path(__file__).parents[2] / "docs" / "examples" / "cecilia.yaml"
 SETTINGS = AstrometrySettings(pointing_error_deg=0.5, rotation_error_deg=3.0, scale_error=0.02)
 BOX = Box.factory[0:500, 0:650]
+NIGHT = 24
+N_FRAMES = NIGHT if os.environ.get("SKYLOOM_ALL_FRAMES") else 9
+"""From the first to the last of the night, evenly, unless all are wanted."""
 
 
 @dataclass
@@ -55,7 +59,10 @@ def reference(data_dir: Path) -> Table:
 @pytest.fixture(scope="module")
 def frames(data_dir: Path, reference: Table) -> list[Frame]:
     camera, found = Camera.read(CECILIA), []
-    for path in sorted((data_dir / "hatp32_raw").glob("*.fits.fz")):
+    paths = sorted((data_dir / "hatp32_raw").glob("*.fits.fz"))
+    assert len(paths) == NIGHT
+    for number in np.linspace(0, NIGHT - 1, N_FRAMES).round().astype(int):
+        path = paths[number]
         header, image = fits.getheader(path, 1), fits.getdata(path).astype(np.float32)
         guess = camera.projection(0, ra=float(header["RA"]), dec=float(header["DEC"]), rotation_deg=0.0)
         stars = measured(image)
@@ -70,9 +77,9 @@ def frames(data_dir: Path, reference: Table) -> list[Frame]:
 
 
 def test_nearly_all_frames_are_solved(frames: list[Frame]) -> None:
-    assert len(frames) == 24
+    assert len(frames) == N_FRAMES
     solved = [frame.solution for frame in frames if frame.solution is not None]
-    assert len(solved) >= 23
+    assert len(solved) >= N_FRAMES - N_FRAMES // NIGHT
     assert max(solution.rms_px for solution in solved) < 0.5
     assert min(solution.n_matches for solution in solved) >= 20
 
@@ -96,7 +103,7 @@ def test_stars_that_were_held_out_fall_into_place(frames: list[Frame], reference
     order = np.argsort(reference["mag"])
     bright, faint = reference[order[::2]], reference[order[1::2]]
     camera = Camera.read(CECILIA)
-    for frame in frames[::6]:
+    for frame in frames[::4]:
         x, y, flux = (frame.stars[name] for name in ("x", "y", "aperture_flux_4_5"))
         guess = camera.projection(0, ra=31.312099, dec=46.769087, rotation_deg=0.0)
         found = solve_astrometry(x, y, flux, bright, guess, box=BOX, settings=SETTINGS)

@@ -13,8 +13,11 @@ from astropy.io import fits
 from lsst.daf.butler import Butler
 from tiny_camera import TINY, WriteFrame, tiny_header
 
+from fixtures.versions import versions_once
 from skyloom.instruments import Camera
 from skyloom.repo.setup import initialise
+
+__all__ = ["versions_once"]
 
 
 @pytest.fixture(scope="session")

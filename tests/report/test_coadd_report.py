@@ -159,6 +159,7 @@ def test_an_assembly_that_failed_stops_nothing(page: str) -> None:
     assert "data:image" not in part
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_the_newest_run_is_shown_with_its_failure(repo: Path, tmp_path: Path) -> None:
     page = report(repo, tmp_path, "0", "--band", "g", "--quiet")
     assert f"<strong>There is no coadd.</strong> {FAILURE}" in section(page, "g")
@@ -175,12 +176,14 @@ def test_the_run_of_the_last_assembly_is_taken_whatever_its_label(repo: Path) ->
         assert chosen.read("r", "made/1").failure == f"{LABEL} has no warps"
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_one_band_is_shown_in_grey(repo: Path, tmp_path: Path) -> None:
     page = report(repo, tmp_path, "0", "--band", "r", "--tract", "0", "--skymap", "field")
     assert "data:image" not in page.split("<section")[0]
     assert PATCH_CAPTIONS["grey"][:40] in section(page, "r")
 
 
+@pytest.mark.usefixtures("unpainted")
 @pytest.mark.parametrize(
     ("kind", "said", "figures"), [("deep_coadd_n_image", "is gone", 6), ("deep_coadd", "There is no coadd", 0)]
 )

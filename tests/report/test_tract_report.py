@@ -154,6 +154,7 @@ def test_a_fit_that_failed_stops_nothing(page: str) -> None:
     assert "There are no warps of this tract." in part
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_the_newest_run_is_shown_with_its_failure(repo: Path, tmp_path: Path) -> None:
     part = section(report(repo, tmp_path, "0", "--band", "r", "--quiet"), "r")
     assert FAILURE in part
@@ -161,6 +162,7 @@ def test_the_newest_run_is_shown_with_its_failure(repo: Path, tmp_path: Path) ->
     assert CAPTIONS["positions_plane"][:40] not in part
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_a_file_that_is_gone_is_named(repo: Path, tmp_path: Path) -> None:
     with Butler.from_config(str(repo)) as butler:
         ref = butler.find_dataset("joint_stars", collections="made/1", physical_filter="r", **PLACE)

@@ -164,6 +164,7 @@ def test_overview_leads_to_the_sections(page: str) -> None:
     assert before.count("data:image/png;base64,") == 1
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_the_newest_run_is_taken_and_one_detector_has_no_overview(repo: Path, tmp_path: Path) -> None:
     report(repo, tmp_path, "1", "--detector", "0", "--quiet")
     newest = (tmp_path / "visit_pair_1.html").read_text()

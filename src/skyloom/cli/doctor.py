@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .options import REPOSITORY
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -16,7 +18,7 @@ _MARKS = {"ok": ("ok", "green"), "look": ("look", "yellow"), "wrong": ("WRONG", 
 
 
 @click.command()
-@click.argument("repo", required=False, type=click.Path(exists=True, file_okay=False))
+@click.argument("repo", required=False, type=REPOSITORY)
 def command(repo: str | None) -> None:
     """Tell whether the machine and the installation are well, and REPO where it is given; nothing is changed.
 
@@ -49,7 +51,7 @@ def _findings(repo: str | None) -> Iterator[Finding]:
     from skyloom.execute.health import check_repository
     from skyloom.execute.machine import check_cache, check_machine, check_versions
 
-    yield from check_machine(Path(repo or "."))
+    yield from check_machine(Path(repo) if repo is not None and Path(repo).is_dir() else Path())
     yield from check_versions()
     yield check_cache()
     if repo is not None:

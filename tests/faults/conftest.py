@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from fixtures.versions import versions_once
+
+__all__ = ["versions_once"]
