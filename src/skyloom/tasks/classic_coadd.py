@@ -11,10 +11,8 @@ from skyloom.images import to_coadd
 
 from .classic import ClassicTask
 from .classic_runner import CoaddTaskRunner
-from .classic_warps import frames_on_tract
 from .coadd_inputs import one_pixel
 from .data_reference import ButlerDataRef, MissingDatasetError
-from .frame_reference import FrameReference, PatchReference, as_references
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -39,6 +37,7 @@ class ClassicCoadd(ClassicTask):
         select: WcsSelectImagesTask
         scaleZeroPoint: ScaleZeroPointTask
         getSkyInfo: Callable[..., Struct]
+        selectExposures: Callable[..., list[Any]]
         run: Callable[..., Struct]
 
     RunnerClass = CoaddTaskRunner
@@ -95,34 +94,6 @@ class ClassicCoadd(ClassicTask):
         if self.config.doWrite:
             self._write(dataRef, result, str(frames[0].dataId["instrument"]))
         return Struct(coaddExposure=result.coadd, nImage=result.n_image, inputMap=result.inputMap)
-
-    def selectExposures(
-        self,
-        patchRef: ButlerDataRef | PatchReference,
-        skyInfo: Struct | None = None,
-        selectDataList: Sequence[Any] = (),
-    ) -> list[FrameReference]:
-        """Choose the frames that lie on a patch, as the subtask ``select`` does.
-
-        Parameters
-        ----------
-        patchRef
-            The patch.
-        skyInfo
-            What `getSkyInfo` returns, if it is known.
-        selectDataList
-            References to the frames to choose from.
-
-        Returns
-        -------
-        list of FrameReference
-            By visit and detector.
-        """
-        sky = skyInfo or self.getSkyInfo(patchRef)
-        frames = as_references(frames_on_tract(patchRef, selectDataList))
-        band = str(patchRef.dataId["band"]) if "band" in patchRef.dataId else None
-        selected: list[FrameReference] = self.select.run(frames, sky.patchInfo.region, band).frames
-        return selected
 
     def getTempExpRefList(self, patchRef: ButlerDataRef, calExpRefList: Sequence[Any]) -> list[ButlerDataRef]:
         """References to the warps of the visits of some frames on a patch, whether or not they are there.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lsst.pipe.base import Struct
@@ -10,11 +11,16 @@ from skyloom.background import render_field
 from skyloom.images import Exposure, bitmask
 from skyloom.warp import add_background
 
+from .classic_warps import frames_on_tract
 from .frame_reference import FrameReference, PatchReference, as_references
 from .warp_and_psf_match import DIRECT
 
 if TYPE_CHECKING:
+    from lsst.pipe.base import TaskMetadata
+    from lsst.utils.logging import LsstLogAdapter
+
     from .frame_reference import DataReference
+    from .select_images import WcsSelectImagesTask
 
 __all__ = ["PatchMethods"]
 
@@ -24,6 +30,9 @@ class PatchMethods:
 
     if TYPE_CHECKING:
         config: Any
+        metadata: TaskMetadata
+        log: LsstLogAdapter
+        select: WcsSelectImagesTask
 
     def getSkyInfo(self, patchRef: PatchReference) -> Struct:
         """Where a patch is.
@@ -45,6 +54,36 @@ class PatchMethods:
         tract = sky_map.tract(int(patchRef.dataId["tract"]))
         patch = tract.patch(index)
         return Struct(skyMap=sky_map, tractInfo=tract, patchInfo=patch, wcs=tract.projection, bbox=patch.outer_bbox)
+
+    def selectExposures(
+        self, patchRef: PatchReference, skyInfo: Struct | None = None, selectDataList: Sequence[Any] = ()
+    ) -> list[FrameReference]:
+        """Choose the frames that are of use on a patch, by the subtask ``select``; the metadata name the others.
+
+        Parameters
+        ----------
+        patchRef
+            The patch.
+        skyInfo
+            What `getSkyInfo` returns, if it is known.
+        selectDataList
+            References to the frames to choose from.
+
+        Returns
+        -------
+        list of FrameReference
+            By visit and detector.
+        """
+        sky = skyInfo or self.getSkyInfo(patchRef)
+        frames = as_references(frames_on_tract(patchRef, selectDataList))
+        data_ids: list[Any] = [patchRef.dataId, *(frame.dataId for frame in frames[:1])]
+        band = next((str(data_id["band"]) for data_id in data_ids if "band" in data_id), None)
+        chosen = self.select.run(frames, sky.patchInfo.region, band)
+        for (visit, detector), reason in chosen.left_out.items():
+            self.log.info("visit %d, detector %d is not selected: %s", visit, detector, reason)
+        self.metadata["not_selected"] = [f"{visit}/{one}: {reason}" for (visit, one), reason in chosen.left_out.items()]
+        selected: list[FrameReference] = chosen.frames
+        return selected
 
     def getCalExp(self, dataRef: FrameReference | DataReference | Exposure, bgSubtracted: bool) -> Exposure:
         """Read a calibrated frame.

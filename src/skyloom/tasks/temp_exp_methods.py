@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,7 @@ from skyloom.errors import AstrometryError
 from skyloom.images import Exposure
 from skyloom.warp import recalibrate, subtract_background
 
-from .classic_warps import frames_on_tract
-from .frame_reference import FrameReference, PatchReference, as_references
+from .frame_reference import FrameReference, as_references
 from .joint_results import joint_photo_calib, joint_projection
 from .patch_methods import PatchMethods
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
     from .frame_reference import DataReference
     from .make_coadd_temp_exp_config import MakeCoaddTempExpConfig
-    from .select_images import WcsSelectImagesTask
 
 __all__ = ["TempExpMethods"]
 
@@ -46,7 +44,6 @@ class TempExpMethods(PatchMethods):
         config: MakeCoaddTempExpConfig
         metadata: TaskMetadata
         log: LsstLogAdapter
-        select: WcsSelectImagesTask
 
     def getCalExp(self, dataRef: FrameReference | DataReference | Exposure, bgSubtracted: bool) -> Exposure:
         """Read a calibrated frame as `PatchMethods.getCalExp` does, and calibrate it by the joint fit if
@@ -118,35 +115,6 @@ class TempExpMethods(PatchMethods):
             if calexp.metadata.pop(_WITH_BACKGROUND, False):
                 subtract_background(calexp, reference.read("background"), render_field)
             apply_sky_correction(calexp, correction)
-
-    def selectExposures(
-        self, patchRef: PatchReference, skyInfo: Struct | None = None, selectDataList: Sequence[Any] = ()
-    ) -> list[FrameReference]:
-        """Choose the frames that are worth warping onto a patch; the metadata name the others.
-
-        Parameters
-        ----------
-        patchRef
-            The patch.
-        skyInfo
-            What `getSkyInfo` returns, if it is known.
-        selectDataList
-            References to the frames to choose from.
-
-        Returns
-        -------
-        list of FrameReference
-            By visit and detector.
-        """
-        sky = skyInfo or self.getSkyInfo(patchRef)
-        frames = as_references(frames_on_tract(patchRef, selectDataList))
-        band = str(frames[0].dataId["band"]) if frames and "band" in frames[0].dataId else None
-        chosen = self.select.run(frames, sky.patchInfo.region, band)
-        for (visit, detector), reason in chosen.left_out.items():
-            self.log.info("visit %d, detector %d is not selected: %s", visit, detector, reason)
-        self.metadata["not_selected"] = [f"{visit}/{one}: {reason}" for (visit, one), reason in chosen.left_out.items()]
-        selected: list[FrameReference] = chosen.frames
-        return selected
 
     def getWarpTypeList(self) -> list[str]:
         """The types of warps that are made: "direct", "psfMatched" or both, in this order."""
