@@ -10,7 +10,7 @@ import click
 from .options import PAGE_FOLDER, PAGE_QUIET, PAGE_SOURCES, REPOSITORY, names_of
 
 if TYPE_CHECKING:
-    from skyloom.report.patch import BandFigures
+    from skyloom.report.overview import SectionFigures
 
 
 @click.command()
@@ -59,6 +59,6 @@ def command(
         click.echo(report.page)
 
 
-def _line(one: BandFigures) -> str:
+def _line(one: SectionFigures) -> str:
     """What is said of a band when it is done."""
-    return f"band {one.band}: {f'failed: {one.failure}' if one.failure else one.verdict}"
+    return f"band {one.name}: {f'failed: {one.failure}' if one.failure else one.verdict}"

@@ -10,7 +10,7 @@ import click
 from .options import PAGE_FOLDER, PAGE_QUIET, PAGE_SOURCES, REPOSITORY, names_of
 
 if TYPE_CHECKING:
-    from skyloom.report.tract import FilterFigures
+    from skyloom.report.overview import SectionFigures
 
 
 @click.command()
@@ -56,8 +56,8 @@ def command(
         click.echo(report.page)
 
 
-def _line(one: FilterFigures) -> str:
+def _line(one: SectionFigures) -> str:
     """What is said of a filter when it is done."""
     if one.failure:
-        return f"filter {one.physical_filter}: failed: {one.failure}"
-    return f"filter {one.physical_filter}: {one.verdict}"
+        return f"filter {one.name}: failed: {one.failure}"
+    return f"filter {one.name}: {one.verdict}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .page import PageTable, to_look_at
+from .overview import SectionFigures, odd_parts, opening, overview_table
 from .patch_inputs import PatchReader, patch_of
 from .patch_page import band_section, colour_page_figure, view_of_band, write_patch_page
 from .visit_page import Section, VisitPage
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .patch_page import BandView
     from .patch_picture import Picture
 
-__all__ = ["BandFigures", "PatchReport", "report_patch"]
+__all__ = ["PatchReport", "report_patch"]
 
 _SHOWN = {
     "visits": ("n_visits", "{:.0f}"),
@@ -34,31 +34,11 @@ _SHOWN = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class BandFigures:
-    """What a report keeps of a band."""
-
-    band: str
-    run: str
-    values: Mapping[str, float]
-    """As `skyloom.report.patch_measured.measured_band` gives them."""
-    failure: str = ""
-    remarks: tuple[str, ...] = ()
-    """What is missing or out of the usual."""
-    odd_visits: tuple[int, ...] = ()
-    """Visits of which anything is out of the usual."""
-
-    @property
-    def verdict(self) -> str:
-        """In a few words."""
-        return "failed" if self.failure else to_look_at(figure=len(self.remarks), visit=len(self.odd_visits))
-
-
-@dataclass(frozen=True, kw_only=True)
 class PatchReport:
     """What was written."""
 
     page: Path
-    bands: list[BandFigures]
+    bands: list[SectionFigures]
 
 
 def report_patch(
@@ -71,7 +51,7 @@ def report_patch(
     bands: Sequence[str] = (),
     collections: Sequence[str] = (),
     coadd: str = "deep_coadd",
-    advance: Callable[[BandFigures], object] = lambda _: None,
+    advance: Callable[[SectionFigures], object] = lambda _: None,
 ) -> PatchReport:
     """Write a page about the coadds of a patch: the patch in colours, and a section a band.
 
@@ -106,7 +86,7 @@ def report_patch(
     place = patch_of(butler, patch, tract, sky_map, coadd)
     reader = PatchReader(butler, place, collections, coadd)
     sections: list[Section] = []
-    done: list[BandFigures] = []
+    done: list[SectionFigures] = []
     pictures: dict[str, Picture] = {}
     for band, run in reader.runs(bands).items():
         # All pictures show the same part of the patch.
@@ -121,7 +101,7 @@ def report_patch(
     page = VisitPage(
         title=f"Coadds of patch {place.id} of tract {place.tract.id} of {place.tract.skymap}",
         summary=_sentence(done),
-        tables=[_overview(done, sections)],
+        tables=[overview_table("Bands", "band", _SHOWN, done, sections)],
         figures=[] if colours is None else [colours],
         sections=sections,
     )
@@ -131,40 +111,18 @@ def report_patch(
     return PatchReport(page=write_patch_page(page, path), bands=done)
 
 
-def _figures(view: BandView) -> BandFigures:
-    return BandFigures(
-        band=view.products.band,
+def _figures(view: BandView) -> SectionFigures:
+    return SectionFigures(
+        name=view.products.band,
         run=view.products.run,
         values=view.values,
         failure=view.products.failure,
         remarks=tuple(view.remarks),
-        odd_visits=tuple(view.odd_visits),
+        odd=tuple(map(str, view.odd_visits)),
     )
 
 
-def _sentence(bands: Sequence[BandFigures]) -> str:
+def _sentence(bands: Sequence[SectionFigures]) -> str:
     failed = sum(bool(one.failure) for one in bands)
-    runs = ", ".join(sorted({one.run for one in bands if one.run}))
-    parts = [f"{len(bands)} band{'s' if len(bands) != 1 else ''}" + (f" from {runs}" if runs else "")]
-    parts.append("no assembly failed" if failed == 0 else f"{failed} without a coadd")
-    visits = sum(len(one.odd_visits) for one in bands)
-    parts.append(f"{visits} visit{'s' if visits > 1 else ''} to look at" if visits else "no visit is out of the usual")
-    return "; ".join(parts) + "."
-
-
-def _overview(bands: Sequence[BandFigures], sections: Sequence[Section]) -> PageTable:
-    """A row a band, which leads to its section."""
-    rows = [
-        [
-            section.title,
-            *(text.format(one.values[name]) if name in one.values else "" for name, text in _SHOWN.values()),
-            one.verdict,
-        ]
-        for one, section in zip(bands, sections, strict=True)
-    ]
-    return PageTable(
-        title="Bands",
-        columns=["band", *_SHOWN, "verdict"],
-        rows=rows,
-        links=[f"#{section.anchor}" for section in sections],
-    )
+    told = "no assembly failed" if failed == 0 else f"{failed} without a coadd"
+    return "; ".join([*opening(bands, "band"), told, odd_parts(bands, "visit")]) + "."

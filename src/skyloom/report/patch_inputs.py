@@ -18,6 +18,17 @@ from skyloom.images import from_coadd
 from skyloom.repo.setup import instruments
 
 from .patch_products import BandProducts, clipped_pixels
+from .reading import (
+    LOG,
+    METADATA,
+    NO_REASON,
+    ProductReader,
+    failure_of,
+    loud_lines,
+    no_collection,
+    query,
+    without_failure,
+)
 from .tract_inputs import tract_of
 
 if TYPE_CHECKING:
@@ -26,17 +37,12 @@ if TYPE_CHECKING:
 
 __all__ = ["PatchReader", "patch_of"]
 
-_METADATA, _LOG = "_metadata", "_log"
 _PATCH = {"skymap", "tract", "patch", "band"}
 _ASSEMBLIES = ("assemble", "clip", "compare")
 """Parts of the labels of tasks that make coadds; others take them in, and say nothing of how they were made."""
 _ARTIFACT_MASKS = "*artifact_mask*"
 _WARPS = {False: "direct_warp", True: "psf_matched_warp"}
 _MATCHED = "psf_matched"
-_LOUD = ("WARNING", "ERROR", "CRITICAL", "FATAL")
-_EXECUTOR = "exited with partial outputs"
-"""What the executor adds of its own to a failure."""
-_NO_REASON = "The run left no reason; its log may have more."
 
 
 def patch_of(
@@ -69,8 +75,8 @@ def _only_tract(butler: Butler, patch: int, sky_map: str | None, coadd: str) -> 
         tract_of(butler, 0, sky_map)  # says what is wrong with the sky map
     where = f"skymap = '{name}' AND {where}"
     found: set[int] = set()
-    for kind in (coadd, *(label + _METADATA for label in _labels(butler) if _assembles(label))):
-        refs = _query(butler, kind, where, list(butler.collections.query("*", CollectionType.RUN)), first=False)
+    for kind in (coadd, *(label + METADATA for label in _labels(butler) if _assembles(label))):
+        refs = query(butler, kind, where, list(butler.collections.query("*", CollectionType.RUN)), first=False)
         found |= {int(ref.dataId["tract"]) for ref in refs}
     if len(found) == 1:
         return found.pop()
@@ -80,21 +86,12 @@ def _only_tract(butler: Butler, patch: int, sky_map: str | None, coadd: str) -> 
 
 def _labels(butler: Butler) -> list[str]:
     """Labels of the tasks that work on a patch in a band, by where they leave their figures."""
-    kinds = butler.registry.queryDatasetTypes("*" + _METADATA)
-    return sorted(kind.name.removesuffix(_METADATA) for kind in kinds if set(kind.dimensions.names) == _PATCH)
+    kinds = butler.registry.queryDatasetTypes("*" + METADATA)
+    return sorted(kind.name.removesuffix(METADATA) for kind in kinds if set(kind.dimensions.names) == _PATCH)
 
 
 def _assembles(label: str) -> bool:
     return any(part in label.lower() for part in _ASSEMBLIES)
-
-
-def _query(butler: Butler, name: str, where: str, places: Sequence[str], *, first: bool) -> list[DatasetRef]:
-    with butler.query() as query:
-        try:
-            refs = query.datasets(name, places, find_first=first).where(where)
-            return list(refs if first else refs.order_by(f"-{name}.ingest_date"))
-        except MissingDatasetTypeError:
-            return []
 
 
 class PatchReader:
@@ -115,11 +112,10 @@ class PatchReader:
     def __init__(
         self, butler: Butler, patch: Patch, collections: Sequence[str] = (), coadd: str = "deep_coadd"
     ) -> None:
-        self._butler, self._patch, self._coadd = butler, patch, coadd
-        self._collections = list(collections)
-        self._place = f"skymap = '{patch.tract.skymap}' AND tract = {patch.tract.id} AND patch = {patch.id}"
+        self._patch, self._coadd = patch, coadd
+        where = f"skymap = '{patch.tract.skymap}' AND tract = {patch.tract.id} AND patch = {patch.id}"
+        self._products = ProductReader(butler, where, collections)
         self._labels = _labels(butler)
-        self._missing: list[str] = []
 
     def runs(self, bands: Sequence[str] = ()) -> dict[str, str]:
         """By band, the run that was at its coadd last, or the first of the collections that are given.
@@ -129,19 +125,17 @@ class PatchReader:
         RepositoryError
             If there is nothing to show, or no such collection.
         """
+        there = self._products
         try:
-            given = self._collections or "*"
-            places = list(self._butler.collections.query(given, CollectionType.RUN, flatten_chains=True))
+            given = there.collections or "*"
+            places = list(there.butler.collections.query(given, CollectionType.RUN, flatten_chains=True))
         except MissingCollectionError as error:
-            raise RepositoryError(
-                f"there is no collection {', '.join(self._collections)}.",
-                cure="List them with 'butler query-collections REPO'.",
-            ) from error
+            raise no_collection(there.collections) from error
         where = f" AND band IN ({', '.join(repr(band) for band in bands)})" if bands else ""
         # A task that failed leaves its log; a coadd may have come without a task.
-        anchors = [label + kind for kind in (_LOG, _METADATA) for label in self._labels if _assembles(label)]
+        anchors = [label + kind for kind in (LOG, METADATA) for label in self._labels if _assembles(label)]
         # The largest of what is to be preferred.
-        rank = {run: -place if self._collections else 0 for place, run in enumerate(places)}
+        rank = {run: -place if there.collections else 0 for place, run in enumerate(places)}
         best: dict[str, tuple[int, float]] = {}
         found: dict[str, str] = {}
         for name in (*anchors, self._coadd):
@@ -152,25 +146,26 @@ class PatchReader:
             what = f" in {', '.join(bands)}" if bands else ""
             place = f"patch {self._patch.id} of tract {self._patch.tract.id} of {self._patch.tract.skymap}"
             raise RepositoryError(
-                f"{place}{what}: no {self._coadd} is in {', '.join(self._collections) or 'any run'}.",
+                f"{place}{what}: no {self._coadd} is in {', '.join(there.collections) or 'any run'}.",
                 cure="Make it: skyloom run drp REPO, or see what failed before with 'skyloom status REPO'.",
             )
         return dict(sorted(found.items()))
 
     def read(self, band: str, run: str) -> BandProducts:
         """All that there is of a band; what cannot be read is named and left out."""
-        self._missing = []
+        there = self._products
+        there.missing.clear()
         where = f" AND band = '{band}'"
-        ref = next(iter(self._refs(self._coadd, where, run)), None)
-        made = None if ref is None else self._get(ref)
+        ref = next(iter(there.refs(self._coadd, where, run)), None)
+        made = None if ref is None else there.get(ref)
         label, metadata = self._metadata(where, run, ref)
         failure = ""
         log = self._log(label, where, run)
         if made is None:
-            failure = _failure_of(metadata) or (" ".join(self._missing) or " ".join(log[-1:]) or _NO_REASON)
-        n_image = self._first(f"{self._coadd}_n_image", where, run) if made is not None else None
+            failure = failure_of(metadata) or (" ".join(there.missing) or " ".join(log[-1:]) or NO_REASON)
+        n_image = there.first(f"{self._coadd}_n_image", where, run) if made is not None else None
         coadd = None if made is None else from_coadd(made)
-        warps = self._refs(_WARPS[_MATCHED in self._coadd], where)
+        warps = there.refs(_WARPS[_MATCHED in self._coadd], where)
         visits = set() if coadd is None or coadd.inputs is None else {int(visit) for visit in coadd.inputs["visit"]}
         return BandProducts(
             band=band,
@@ -182,17 +177,17 @@ class PatchReader:
             summaries=self._summaries(visits, warps),
             metadata={key: value for key, value in metadata.items() if key != "failure"},
             failure=failure,
-            log=tuple(line for line in log if not failure or (failure not in line and _EXECUTOR not in line)),
-            missing=tuple(self._missing) if made is not None else (),
+            log=without_failure(log, failure),
+            missing=tuple(there.missing) if made is not None else (),
         )
 
     def _traces(self, name: str, where: str, places: Sequence[str]) -> list[tuple[str, str, float]]:
         """Band, run and time (days) of each dataset of a type on the patch."""
-        with self._butler.query() as query:
+        with self._products.butler.query() as asked:
             try:
                 rows = (
-                    query.join_dataset_search(name, places)
-                    .where(self._place + where)
+                    asked.join_dataset_search(name, places)
+                    .where(self._products.where + where)
                     .general(["band", "patch"], dataset_fields={name: {"ingest_date", "run"}}, find_first=False)
                 )
                 return [
@@ -201,32 +196,11 @@ class PatchReader:
             except MissingDatasetTypeError:
                 return []
 
-    def _refs(self, name: str, where: str = "", run: str | None = None) -> list[DatasetRef]:
-        """Datasets of a type on the patch: of a run, of the first collection that has one, or all, the newest first."""
-        return self._anywhere(name, self._place + where, run)
-
-    def _anywhere(self, name: str, where: str, run: str | None = None) -> list[DatasetRef]:
-        places = [run] if run else self._collections or list(self._butler.collections.query("*", CollectionType.RUN))
-        return _query(self._butler, name, where, places, first=bool(run or self._collections))
-
-    def _get(self, ref: DatasetRef) -> Any:
-        """A product; None, and a word about it, where its file is gone."""
-        try:
-            return self._butler.get(ref)
-        except FileNotFoundError:
-            visit = f" of visit {ref.dataId['visit']}" if "visit" in ref.dataId else ""
-            self._missing.append(f"The file of {ref.datasetType.name}{visit} is gone.")
-            return None
-
-    def _first(self, name: str, where: str, run: str) -> Any:
-        refs = self._refs(name, where, run)
-        return self._get(refs[0]) if refs else None
-
     def _metadata(self, where: str, run: str, coadd: DatasetRef | None) -> tuple[str, dict[str, Any]]:
         """Label and figures of the task that made the coadd: its figures say what it wrote."""
         found: list[tuple[str, dict[str, Any], bool]] = []
         for label in self._labels:
-            metadata = self._first(label + _METADATA, where, run)
+            metadata = self._products.first(label + METADATA, where, run)
             if metadata is None:
                 continue
             whole = metadata.to_dict()
@@ -234,45 +208,30 @@ class PatchReader:
             if wrote or _assembles(label):
                 found.append((label, dict(whole.get(label, {})), wrote))
         if not found:
-            logged = (one for one in self._labels if _assembles(one) and self._refs(one + _LOG, where, run))
+            logged = (one for one in self._labels if _assembles(one) and self._products.refs(one + LOG, where, run))
             return next(logged, ""), {}
         label, figures, _ = max(found, key=lambda one: one[2])
         return label, figures
 
     def _log(self, label: str, where: str, run: str) -> list[str]:
         """Warnings and errors of the assembly, one line each."""
-        records = (self._first(label + _LOG, where, run) if label else None) or []
-        return [
-            f"{record.levelname}: {record.message.strip().splitlines()[-1]}"
-            for record in records
-            if record.levelname in _LOUD and record.message.strip()
-        ]
+        return loud_lines(self._products.first(label + LOG, where, run) if label else None)
 
     def _clipped(self, where: str, run: str) -> dict[int, SpanSet]:
         """By visit, what was clipped of its warp, by the run that made the coadd."""
         found: dict[int, SpanSet] = {}
-        for kind in self._butler.registry.queryDatasetTypes(_ARTIFACT_MASKS):
+        for kind in self._products.butler.registry.queryDatasetTypes(_ARTIFACT_MASKS):
             if {"visit", "patch"} <= set(kind.dimensions.names):
-                for ref in self._refs(kind.name, where, run):
-                    mask = self._get(ref)
+                for ref in self._products.refs(kind.name, where, run):
+                    mask = self._products.get(ref)
                     if mask is not None:
                         found.setdefault(int(ref.dataId["visit"]), clipped_pixels(mask))
         return dict(sorted(found.items()))
 
     def _summaries(self, visits: set[int], warps: Sequence[DatasetRef]) -> dict[int, Any]:
         """Summaries of visits, the first of each."""
-        names = {str(ref.dataId["instrument"]) for ref in warps} or set(instruments(self._butler))
+        names = {str(ref.dataId["instrument"]) for ref in warps} or set(instruments(self._products.butler))
         if not visits or len(names) != 1:
             return {}
         where = f"instrument = '{names.pop()}' AND visit IN ({', '.join(map(str, sorted(visits)))})"
-        first: dict[int, DatasetRef] = {}
-        for ref in self._anywhere("visit_summary", where):
-            first.setdefault(int(ref.dataId["visit"]), ref)
-        tables = {visit: self._get(ref) for visit, ref in sorted(first.items())}
-        return {visit: table for visit, table in tables.items() if table is not None}
-
-
-def _failure_of(metadata: dict[str, Any]) -> str:
-    """Why a task failed, in the words of its error; empty where it did not."""
-    failure = metadata.get("failure", "")
-    return str(failure.get("message", "")) if isinstance(failure, dict) else str(failure)
+        return self._products.by_visit(self._products.anywhere("visit_summary", where))

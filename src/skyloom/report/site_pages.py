@@ -186,12 +186,12 @@ def _visit(butler: Butler, output: str, place: tuple[Any, ...], folder: Path) ->
 
 def _tract(butler: Butler, output: str, place: tuple[Any, ...], folder: Path) -> tuple[Path, list[PagePart]]:
     report = report_tract(butler, place[2], folder, sky_map=place[1], instrument=place[0], collections=[output])
-    return report.page, [_part(one.physical_filter, one) for one in report.filters]
+    return report.page, [_part(one.name, one) for one in report.filters]
 
 
 def _coadd(butler: Butler, output: str, place: tuple[Any, ...], folder: Path) -> tuple[Path, list[PagePart]]:
     report = report_patch(butler, place[2], folder, tract=place[1], sky_map=place[0], collections=[output])
-    return report.page, [_part(one.band, one) for one in report.bands]
+    return report.page, [_part(one.name, one) for one in report.bands]
 
 
 _REPORTS = {"visit": _visit, "tract": _tract, "coadd": _coadd}

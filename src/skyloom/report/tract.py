@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .page import PageTable, to_look_at
+from .overview import SectionFigures, odd_parts, opening, overview_table
 from .tract_inputs import TractReader, tract_of
 from .tract_page import filter_section, view_of, write_tract_page
 from .tract_tables import frame_remarks
@@ -15,14 +15,13 @@ from .visit_inputs import instrument_of
 from .visit_page import Section, VisitPage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lsst.daf.butler import Butler
 
     from .tract_page import FilterView
 
-__all__ = ["FilterFigures", "TractReport", "report_tract"]
+__all__ = ["TractReport", "report_tract"]
 
+_TITLE = "Filters (repeatability of bright stars before and after)"
 _SHOWN = {
     "visits": ("n_visits", "{:.0f}"),
     "frames": ("n_frames", "{:.0f}"),
@@ -38,31 +37,11 @@ _SHOWN = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class FilterFigures:
-    """What a report keeps of a filter."""
-
-    physical_filter: str
-    run: str
-    values: Mapping[str, float]
-    """As `skyloom.report.tract_measured.measured_filter` gives them."""
-    failure: str = ""
-    remarks: tuple[str, ...] = ()
-    """What is missing or out of the usual."""
-    odd_frames: tuple[str, ...] = ()
-    """Frames of which anything is out of the usual."""
-
-    @property
-    def verdict(self) -> str:
-        """In a few words."""
-        return "failed" if self.failure else to_look_at(figure=len(self.remarks), frame=len(self.odd_frames))
-
-
-@dataclass(frozen=True, kw_only=True)
 class TractReport:
     """What was written."""
 
     page: Path
-    filters: list[FilterFigures]
+    filters: list[SectionFigures]
 
 
 def report_tract(
@@ -74,7 +53,7 @@ def report_tract(
     instrument: str | None = None,
     bands: Sequence[str] = (),
     collections: Sequence[str] = (),
-    advance: Callable[[FilterFigures], object] = lambda _: None,
+    advance: Callable[[SectionFigures], object] = lambda _: None,
 ) -> TractReport:
     """Write a page about the joint calibration and the warps of a tract, a section a physical filter.
 
@@ -108,7 +87,7 @@ def report_tract(
     place = tract_of(butler, tract, sky_map)
     reader = TractReader(butler, name, place, collections)
     sections: list[Section] = []
-    filters: list[FilterFigures] = []
+    filters: list[SectionFigures] = []
     for physical_filter, (band, run) in reader.runs(bands).items():
         view = view_of(reader.read(physical_filter, band, run))
         sections.append(filter_section(view))
@@ -117,7 +96,7 @@ def report_tract(
     page = VisitPage(
         title=f"Joint calibration of {name} on tract {tract} of {place.skymap}",
         summary=_sentence(filters),
-        tables=[_overview(filters, sections)],
+        tables=[overview_table(_TITLE, "filter", _SHOWN, filters, sections)],
         sections=sections,
     )
     folder.mkdir(parents=True, exist_ok=True)
@@ -125,40 +104,19 @@ def report_tract(
     return TractReport(page=write_tract_page(page, path), filters=filters)
 
 
-def _figures(view: FilterView) -> FilterFigures:
-    return FilterFigures(
-        physical_filter=view.products.physical_filter,
+def _figures(view: FilterView) -> SectionFigures:
+    return SectionFigures(
+        name=view.products.physical_filter,
         run=view.products.run,
         values=view.values,
         failure=view.products.failure,
         remarks=tuple(view.remarks),
-        odd_frames=tuple(frame.name for frame in view.frames if frame_remarks(frame)),
+        odd=tuple(frame.name for frame in view.frames if frame_remarks(frame)),
+        part="frame",
     )
 
 
-def _sentence(filters: Sequence[FilterFigures]) -> str:
+def _sentence(filters: Sequence[SectionFigures]) -> str:
     failed = sum(bool(one.failure) for one in filters)
-    frames = sum(len(one.odd_frames) for one in filters)
-    runs = ", ".join(sorted({one.run for one in filters if one.run}))
-    parts = [f"{len(filters)} filter{'s' if len(filters) != 1 else ''}" + (f" from {runs}" if runs else "")]
-    parts.append("no joint fit failed" if failed == 0 else f"{failed} joint fit{'s' if failed > 1 else ''} failed")
-    parts.append(f"{frames} frame{'s' if frames > 1 else ''} to look at" if frames else "no frame is out of the usual")
-    return "; ".join(parts) + "."
-
-
-def _overview(filters: Sequence[FilterFigures], sections: Sequence[Section]) -> PageTable:
-    """A row a filter, which leads to its section."""
-    rows = [
-        [
-            section.title,
-            *(text.format(one.values[name]) if name in one.values else "" for name, text in _SHOWN.values()),
-            one.verdict,
-        ]
-        for one, section in zip(filters, sections, strict=True)
-    ]
-    return PageTable(
-        title="Filters (repeatability of bright stars before and after)",
-        columns=["filter", *_SHOWN, "verdict"],
-        rows=rows,
-        links=[f"#{section.anchor}" for section in sections],
-    )
+    told = "no joint fit failed" if failed == 0 else f"{failed} joint fit{'s' if failed > 1 else ''} failed"
+    return "; ".join([*opening(filters, "filter"), told, odd_parts(filters, "frame")]) + "."

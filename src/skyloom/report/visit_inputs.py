@@ -18,6 +18,7 @@ from skyloom.errors import RepositoryError
 from skyloom.images import from_post_isr, from_visit_image
 from skyloom.repo.setup import instruments
 
+from .reading import LOG, METADATA, NO_REASON, failure_of, loud_lines, no_collection, query, without_failure
 from .visit_products import FrameProducts
 
 if TYPE_CHECKING:
@@ -26,11 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["find_runs", "instrument_of", "read_frame"]
 
 _LABEL = "calibrate_image"
-_ANCHORS = (f"{_LABEL}_log", f"{_LABEL}_metadata", "initial_stars_detector", "initial_pvi")
+_ANCHORS = (_LABEL + LOG, _LABEL + METADATA, "initial_stars_detector", "initial_pvi")
 """What tells that a run was at a frame, the surest first: a frame that failed leaves its log."""
-_LOUD = ("WARNING", "ERROR", "CRITICAL", "FATAL")
-_EXECUTOR = "exited with partial outputs"
-"""What the executor adds of its own to the failure of a frame."""
 _PRODUCTS = {
     "sources": "initial_sources_detector",
     "stars": "initial_stars_detector",
@@ -86,30 +84,17 @@ def find_runs(
     where = f"instrument = '{instrument}' AND visit = {visit}"
     if detectors:
         where += f" AND detector IN ({', '.join(str(number) for number in detectors)})"
+    places = list(collections) or list(butler.collections.query("*", CollectionType.RUN))
     found: dict[int, str] = {}
     for name in _ANCHORS:
         try:
-            for ref in _refs(butler, name, where, collections):
+            for ref in query(butler, name, where, places, first=bool(collections)):
                 found.setdefault(int(ref.dataId["detector"]), str(ref.run))
         except MissingCollectionError as error:
-            raise RepositoryError(
-                f"there is no collection {', '.join(collections)}.",
-                cure="List them with 'butler query-collections REPO'.",
-            ) from error
+            raise no_collection(collections) from error
     if not found:
         raise _nothing(butler, instrument, visit, detectors, collections)
     return dict(sorted(found.items()))
-
-
-def _refs(butler: Butler, name: str, where: str, collections: Sequence[str]) -> list[DatasetRef]:
-    """Datasets of a type: those of the first collection that has one, or all, the newest first."""
-    places = list(collections) or butler.collections.query("*", CollectionType.RUN)
-    with butler.query() as query:
-        try:
-            refs = query.datasets(name, places, find_first=bool(collections)).where(where)
-            return list(refs if collections else refs.order_by(f"-{name}.ingest_date"))
-        except MissingDatasetTypeError:
-            return []
 
 
 def _nothing(
@@ -145,12 +130,12 @@ def read_frame(butler: Butler, instrument: str, visit: int, detector: int, run: 
     found["sources"] = stars if found["sources"] is None else found["sources"]
     frame = _get(butler, "initial_pvi", data_id, run)
     metadata = _metadata(butler, data_id, run)
-    failure = _failure(metadata)
-    log = _log(butler, data_id, run, failure)
+    failure = failure_of(metadata)
+    log = without_failure(loud_lines(_get(butler, _LABEL + LOG, data_id, run)), failure)
     exposure = None if frame is None else from_visit_image(frame)
     if exposure is None:
         exposure = _before_calibration(butler, data_id, run, found["background"])
-        failure = failure or " ".join(log[-1:]) or "The run left no reason; its log may have more."
+        failure = failure or " ".join(log[-1:]) or NO_REASON
     return FrameProducts(
         name=f"{instrument} visit {visit} detector {detector}",
         detector=detector,
@@ -182,22 +167,8 @@ def _get(butler: Butler, name: str, data_id: dict[str, Any], collections: str) -
 
 def _metadata(butler: Butler, data_id: dict[str, Any], run: str) -> dict[str, Any]:
     """What the task kept of its figures."""
-    metadata = _get(butler, f"{_LABEL}_metadata", data_id, run)
+    metadata = _get(butler, _LABEL + METADATA, data_id, run)
     return {} if metadata is None else dict(metadata.to_dict().get(_LABEL, {}))
-
-
-def _failure(metadata: dict[str, Any]) -> str:
-    """Why a frame failed, in the words of its error."""
-    failure = metadata.get("failure", "")
-    return str(failure.get("message", "")) if isinstance(failure, dict) else str(failure)
-
-
-def _log(butler: Butler, data_id: dict[str, Any], run: str, failure: str) -> tuple[str, ...]:
-    """Warnings and errors of the log, one line each; without those that repeat the failure."""
-    records = _get(butler, f"{_LABEL}_log", data_id, run)
-    loud = [] if records is None else [record for record in records if record.levelname in _LOUD]
-    lines = [f"{record.levelname}: {record.message.strip().splitlines()[-1]}" for record in loud]
-    return tuple(line for line in lines if not failure or (failure not in line and _EXECUTOR not in line))
 
 
 def _before_calibration(butler: Butler, data_id: dict[str, Any], run: str, background: Any) -> Exposure | None:
@@ -218,10 +189,10 @@ def _before_calibration(butler: Butler, data_id: dict[str, Any], run: str, backg
 
 
 def _post_isr(butler: Butler, where: str, runs: Sequence[str]) -> list[DatasetRef]:
-    with butler.query() as query:
+    with butler.query() as asked:
         try:
             return list(
-                query.join_dimensions(["visit", "exposure"])
+                asked.join_dimensions(["visit", "exposure"])
                 .datasets("post_isr", list(runs), find_first=False)
                 .where(where)
                 .order_by("-post_isr.ingest_date")

@@ -18,9 +18,10 @@ from lsst.daf.butler import Butler, DatasetRef, MissingDatasetTypeError
 from skyloom.errors import SkyloomError
 from skyloom.files import write_beside
 
+from .overview import SectionFigures
 from .page import Page, PageTable, write_page
-from .patch import BandFigures, report_patch
-from .tract import FilterFigures, report_tract
+from .patch import report_patch
+from .tract import report_tract
 from .visit import report_visit
 from .visit_focal_plane import FrameFigures
 
@@ -293,19 +294,19 @@ def _told(values: Mapping[str, float], name: str, text: str) -> str:
     return text.format(values[name]) if name in values and np.isfinite(values[name]) else ""
 
 
-def _patch_row(band: BandFigures) -> list[str]:
+def _patch_row(band: SectionFigures) -> list[str]:
     shown = {"n_visits": "{:.0f}", "depth_mag": "{:.2f}", "fwhm_arcsec": "{:.2f}", "filled_percent": "{:.1f}"}
-    return [band.band, *(_told(band.values, name, text) for name, text in shown.items()), band.verdict]
+    return [band.name, *(_told(band.values, name, text) for name, text in shown.items()), band.verdict]
 
 
-def _tract_row(one: FilterFigures) -> list[str]:
+def _tract_row(one: SectionFigures) -> list[str]:
     shown = {
         "n_frames": "{:.0f}",
         "n_refused": "{:.0f}",
         "astrometry_after_mas": "{:.1f}",
         "photometry_after_mmag": "{:.1f}",
     }
-    return [one.physical_filter, *(_told(one.values, name, text) for name, text in shown.items()), one.verdict]
+    return [one.name, *(_told(one.values, name, text) for name, text in shown.items()), one.verdict]
 
 
 def _frame_row(frame: FrameFigures) -> list[str]:
