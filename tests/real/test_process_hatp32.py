@@ -93,8 +93,8 @@ def test_one_visit_goes_all_the_way(early: tuple[str, dict[str, set[str]]], repo
 def test_the_index_leads_to_pages_that_are_there(early: object, repo: Path) -> None:
     folder = repo / "report"
     links = set(re.findall(r'href="([^"#]+)"', (folder / "index.html").read_text()))
-    assert {link.partition("_")[0] for link in links} == {"coadd", "tract", "visit"}
-    assert all((folder / link).stat().st_size > 20_000 for link in links)
+    assert {"coadds", "tracts", "visits", "views"} <= {link.partition("/")[0] for link in links}
+    assert all((folder / link).is_file() for link in links)
 
 
 def test_frames_that_come_in_are_added(

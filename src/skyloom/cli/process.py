@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +79,7 @@ def command(
         if only_plan:
             return
         walked = _walk(given, plan, processes, Limits(memory), console, retry=retry)
-        page = _pages(given, plan, walked, console)
+        page = _pages(given, plan, walked, processes, console)
         exported = _export(repo, walked, export)
     except KeyboardInterrupt:
         click.echo("stopped; what was complete is kept, and the same command goes on from here", err=True)
@@ -145,30 +144,45 @@ def _walk(given: Given, plan: Plan, processes: int, limits: Any, console: Consol
     )
 
 
-def _pages(given: Given, plan: Plan, walked: Walked, console: Console) -> list[str]:
+def _pages(given: Given, plan: Plan, walked: Walked, processes: int, console: Console) -> list[str]:
     """Write the pages, and say where."""
     from lsst.daf.butler import Butler
 
-    from skyloom.execute.whole.plan import MAX_VISIT_PAGES
-    from skyloom.report.whole import IndexRequest, write_report
+    from skyloom.execute.whole.plan import MAX_PAGES
+    from skyloom.report.site import report_site
+    from skyloom.report.site_choice import PageLimits
+    from skyloom.report.site_run import Failure, SiteData
+
+    from .site_runs import run_summaries
 
     if not plan.report:
         return []
     assert given.report is not None
-    request = IndexRequest(
-        instrument=plan.inventory.camera.name,
-        sky_map=walked.sky_map,
-        collections=walked.runs,
-        max_frames=MAX_VISIT_PAGES,
-        facts=plan.lines,
-        failures=[(one.task, one.name, one.line) for one in walked.failures],
-        bands=plan.bands,
-    )
     console.print("report:")
-    with warnings.catch_warnings(), Butler.from_config(given.repository) as butler:
-        warnings.simplefilter("ignore", RuntimeWarning)  # of figures without values
-        index = write_report(butler, given.report, request, lambda line: console.print(line, markup=False))
-    return [f"report: {index}"]
+    with Butler.from_config(given.repository) as butler:
+        output = walked.outputs[0]
+        runs = run_summaries(butler, output)
+        told = {task for run in runs for task in run.counts}
+        data = SiteData(
+            butler=butler,
+            output=output,
+            runs=runs,
+            plan=plan.lines,
+            other_failures=[
+                Failure(task=one.task, name=one.name, reason=one.line)
+                for one in walked.failures
+                if one.task not in told
+            ],
+            sky_map=walked.sky_map,
+        )
+        site = report_site(
+            data,
+            given.report,
+            processes=processes,
+            limits=PageLimits(frames=MAX_PAGES, patches=MAX_PAGES),
+            advance=lambda line: console.print(line, markup=False),
+        )
+    return [f"report: {site.page}"]
 
 
 def _export(repo: Path, walked: Walked, folder: Path | None) -> list[str]:

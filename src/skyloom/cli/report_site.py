@@ -21,9 +21,16 @@ from .options import PAGE_QUIET, REPOSITORY
     help="Folder to write to.",
 )
 @click.option("-j", "--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Workers.")
+@click.option(
+    "--most",
+    type=click.IntRange(min=1),
+    help="Of more frames than this only the worst visits have pages, and of more patches some.  [default: all]",
+)
 @click.option("--hips", is_flag=True, help="Write the coadds as HiPS, too; needs skyloom[hips].")
 @PAGE_QUIET
-def command(repo: str, output: str | None, folder: Path, processes: int, hips: bool, quiet: bool) -> None:
+def command(
+    repo: str, output: str | None, folder: Path, processes: int, most: int | None, hips: bool, quiet: bool
+) -> None:
     """Write a site about a run of REPO: an overview with tables that sort and plots that zoom, the pages of each visit,
     tract and patch, and the coadds to pan and zoom.
 
@@ -32,6 +39,7 @@ def command(repo: str, output: str | None, folder: Path, processes: int, hips: b
     from lsst.daf.butler import Butler
 
     from skyloom.report.site import report_site
+    from skyloom.report.site_choice import PageLimits
     from skyloom.report.site_run import SiteData
 
     from .site_runs import newest_output, run_summaries
@@ -44,6 +52,7 @@ def command(repo: str, output: str | None, folder: Path, processes: int, hips: b
             folder,
             processes=processes,
             hips=hips,
+            limits=PageLimits(frames=most, patches=most),
             advance=lambda line: None if quiet else click.echo(line),
         )
     if not quiet:

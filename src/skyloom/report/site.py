@@ -11,6 +11,7 @@ from pathlib import Path
 
 from skyloom.errors import RepositoryError
 
+from .site_choice import PageLimits, choose_pages
 from .site_hips import need_reproject
 from .site_metrics import site_metrics
 from .site_pages import SitePage, find_pages, write_pages
@@ -51,6 +52,7 @@ def report_site(
     *,
     processes: int = 1,
     hips: bool = False,
+    limits: PageLimits | None = None,
     advance: Callable[[str], object] = lambda _: None,
 ) -> SiteReport:
     """Write a site about an output.
@@ -65,25 +67,28 @@ def report_site(
         Workers that write pages.
     hips
         Whether to write the coadds as HiPS, too.
+    limits
+        How many visits and patches have pages of their own; all by default.
     advance
         Called with a line about each thing that was done.
 
     Raises
     ------
     RepositoryError
-        If there is nothing to show, or HiPS are wanted and the package reproject is not installed.
+        If there is neither a product nor a run to show, or HiPS are wanted and the package reproject is not installed.
     """
     if hips:
         need_reproject()
     jobs, visits = find_pages(data), site_visits(data)
-    if not jobs:
+    if not jobs and not data.runs:
         raise RepositoryError(
             f"nothing of a visit, a tract or a patch is in {data.output}.",
             cure="Say which output with -o; 'butler query-collections REPO' lists them.",
         )
     folder.mkdir(parents=True, exist_ok=True)
     copy_assets(folder / "assets")
-    pages = write_pages(data, jobs, folder, dress=dress, processes=processes, advance=advance)
+    chosen = jobs if limits is None else choose_pages(jobs, visits, limits)
+    pages = write_pages(data, chosen, folder, dress=dress, processes=processes, advance=advance)
     views = list(write_views(data, folder, pages, advance))
     surveys = list(write_surveys(data, folder / "hips", advance)) if hips else []
     metrics = site_metrics(data)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
@@ -152,17 +154,24 @@ def write_pages(
         for job in due:
             done(job, _write_page(data.butler, data.output, job, folder, dress))
     else:
-        with ProcessPoolExecutor(min(processes, len(due)), mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(min(processes, len(due)), get_context("spawn"), _be_silent) as pool:
             waiting = {pool.submit(_write_page, data.butler, data.output, job, folder, dress): job for job in due}
             for one in as_completed(waiting):
                 done(waiting[one], one.result())
     return {job.name: pages[job.name] for job in jobs}
 
 
+def _be_silent() -> None:
+    """What libraries log in a worker does not go to the terminal, as it does not in the command itself."""
+    logging.getLogger().addHandler(logging.NullHandler())
+
+
 def _write_page(butler: Butler, output: str, job: PageJob, folder: Path, dress: Callable[[str, str], str]) -> SitePage:
     place = folder / _FOLDERS[job.kind]
     try:
-        path, parts = _REPORTS[job.kind](butler, output, job.place, place)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of figures without values
+            path, parts = _REPORTS[job.kind](butler, output, job.place, place)
     except SkyloomError as error:
         return SitePage(failure=str(error).splitlines()[0], digest=job.digest)
     text = dress(path.read_text(encoding="utf-8"), "../")

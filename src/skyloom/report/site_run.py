@@ -27,13 +27,17 @@ class Failure:
     """A quantum that failed in the last run that tried it."""
 
     task: str
-    data_id: Mapping[str, Any]
+    data_id: Mapping[str, Any] = field(default_factory=dict)
     reason: str
+    name: str = ""
+    """What it worked on in words, where there is no data id."""
 
     @property
     def where(self) -> str:
         """The data id in words."""
-        return " ".join(f"{key} {value}" for key, value in self.data_id.items() if key not in {"instrument", "skymap"})
+        return self.name or " ".join(
+            f"{key} {value}" for key, value in self.data_id.items() if key not in {"instrument", "skymap"}
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,15 +72,21 @@ class SiteData:
     """A chain, or a run."""
     runs: Sequence[RunSummary] = ()
     """The newest first."""
+    plan: Sequence[tuple[str, str]] = ()
+    """What was to be done and why, where that is known: names of parts, and words."""
+    other_failures: Sequence[Failure] = ()
+    """Those of which no run tells."""
+    sky_map: str = ""
+    """Of several, the one whose tracts and patches are shown; all where empty."""
 
     @property
     def failures(self) -> list[Failure]:
-        """Of all runs; of what several runs tried and failed at, that of the newest."""
+        """All; of what several runs tried and failed at, that of the newest."""
         found: dict[tuple[str, str], Failure] = {}
         for run in self.runs:
             for failure in run.failures:
                 found.setdefault((failure.task, failure.where), failure)
-        return list(found.values())
+        return [*self.other_failures, *found.values()]
 
     def refs(self, name: str, where: str = "") -> list[DatasetRef]:
         """Datasets of a type in the order of their data ids, the first of each."""
@@ -86,6 +96,8 @@ class SiteData:
                 refs = list(found.where(where) if where else found)
             except MissingDatasetTypeError:
                 return []
+        if self.sky_map:
+            refs = [ref for ref in refs if ref.dataId.get("skymap", self.sky_map) == self.sky_map]
         return sorted(refs, key=lambda ref: tuple(ref.dataId.required_values))
 
     def get(self, ref: DatasetRef) -> Any:

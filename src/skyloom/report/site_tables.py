@@ -206,6 +206,8 @@ def _of_visit(page: SitePage) -> str:
     """What a page says of its detectors together."""
     if page.failure:
         return "no page"
+    if not page.parts:
+        return ""
     failed = sum(bool(part.failure) for part in page.parts)
     remarks = round(sum(part.values.get("remarks", 0.0) for part in page.parts))
     said = [f"failed: {failed}"] if failed else []

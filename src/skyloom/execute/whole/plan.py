@@ -13,10 +13,10 @@ from .inventory import SCIENCE, Inventory, Seen
 from .masters_plan import MastersPlan, given_calibrations, plan_masters
 from .references import References, check_filters
 
-__all__ = ["MAX_VISIT_PAGES", "Plan", "make_plan"]
+__all__ = ["MAX_PAGES", "Plan", "make_plan"]
 
-MAX_VISIT_PAGES = 8
-"""Frames of detectors in all, up to which each visit gets a page of its own."""
+MAX_PAGES = 12
+"""Frames of detectors in all, up to which each visit gets a page of its own; and patches."""
 MIN_CLIP = 3
 """Visits from which on it can be told which one is wrong."""
 _OWN_PIPELINES = {"megaprime": "megaprime"}
@@ -210,13 +210,13 @@ def _plan_report(plan: Plan, skip: Collection[str]) -> None:
     plan.report = plan.calibrates
     if not plan.report:
         return
-    pages = ["index"]
+    pages = ["overview with metrics"]
     n_frames = len(_wanted(plan))
     if "jointcal" in plan.labels:
         pages.append("a page a tract")
     if plan.deep or "assemble_coadd" in plan.labels:
-        pages.append("a page a patch")
-    pages.append("a page a visit" if n_frames <= MAX_VISIT_PAGES else "pages of the visits that failed or stand out")
+        pages += ["coadds to pan and zoom", "a page a patch"]
+    pages.append("a page a visit" if n_frames <= MAX_PAGES else "pages of the visits that failed or stand out")
     plan.lines.append(("report", ", ".join(pages)))
 
 
@@ -268,8 +268,8 @@ def _count(plan: Plan) -> None:
     if "make_direct_warp" in plan.labels:
         _count_sky(plan, mpix)
     if plan.report:
-        n_pages = len(wanted) if len(wanted) <= MAX_VISIT_PAGES else MAX_VISIT_PAGES // 2
-        loads["pages"] = Load(n_pages + 2 * len(plan.fields), mpix * n_pages / len(wanted), parallel=False)
+        n_pages = len(wanted) if len(wanted) <= MAX_PAGES else MAX_PAGES // 2
+        loads["pages"] = Load(n_pages + 2 * len(plan.fields), mpix * n_pages / len(wanted))
 
 
 def _count_sky(plan: Plan, mpix: float) -> None:
