@@ -216,6 +216,12 @@ def test_frames_that_no_pipeline_of_the_sky_takes(night: Night) -> None:
     assert (link.kind, link.cause) == (Kind.LEFT_OUT, "the exposure is a bias, and isr leaves those out")
 
 
+def test_a_band_of_which_there_is_no_frame(night: Night, patch: int) -> None:
+    (root,) = one(night, "deep_coadd", "tract=0", f"patch={patch}", "band=g").roots()
+    assert (root.name, root.kind) == ("raw band=g", Kind.NO_FRAMES)
+    assert root.cause == "no frame of band g was ever ingested"
+
+
 def test_a_table_of_the_joint_fit_names_the_detectors_that_it_refuses(night: Night) -> None:
     link = one(night, "joint_wcs", "tract=0", "visit=10", "detector=0")
     assert not link.is_there

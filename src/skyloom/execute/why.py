@@ -478,8 +478,8 @@ class _Explainer:
 
 
 def _cannot_be(link: Link) -> bool:
-    """Whether a product is missing for no other reason than that no frame lies there."""
-    return not link.is_there and all(one.kind is Kind.NO_OVERLAP for one in link.roots())
+    """Whether a product is missing for no other reason than that no frame lies there, or none is of its band."""
+    return not link.is_there and all(one.kind in (Kind.NO_OVERLAP, Kind.NO_FRAMES) for one in link.roots())
 
 
 def _code_of(line: str) -> str:

@@ -32,6 +32,7 @@ class Kind(enum.StrEnum):
     REFUSED = "refused at ingest"
     NO_CALIBRATION = "no calibration"
     NO_OVERLAP = "no overlap"
+    NO_FRAMES = "no frames"
     UNKNOWN = "not known"
 
 

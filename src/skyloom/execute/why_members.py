@@ -209,6 +209,15 @@ def no_overlap(scope: Scope, connection: Connection, quantum: DataCoordinate, ow
     sky = [key for key in ("tract", "patch") if key in quantum]
     place = _words({key: quantum[key] for key in sky or quantum.required})
     frame = {key: value for key, value in own.items() if key in ("visit", "exposure", "detector")}
+    colour = {key: quantum[key] for key in ("band", "physical_filter") if key in quantum}
+    if not frame and colour and not _has_exposures(scope, colour):
+        return Link(
+            scope.name("raw", colour),
+            Kind.NO_FRAMES,
+            f"no frame of {_words(colour)} was ever ingested",
+            "Ingest such frames.",
+            f"skyloom ingest {scope.repository} PATHS",
+        )
     cause = f"{_words(frame)} does not reach {place}" if frame else f"no frame reaches {place}"
     return Link(
         scope.name(connection.name, own),
@@ -216,6 +225,12 @@ def no_overlap(scope: Scope, connection: Connection, quantum: DataCoordinate, ow
         f"{cause}, by the regions of the frames",
         "Nothing, unless a position is wrong; 'skyloom skymap find' tells what lies where.",
     )
+
+
+def _has_exposures(scope: Scope, values: Mapping[str, Any]) -> bool:
+    """Whether there are exposures of a band or filter."""
+    where = " AND ".join(f"{key} = {value!r}" for key, value in values.items())
+    return bool(scope.butler.query_data_ids(["exposure"], where=where, explain=False, limit=1))
 
 
 def _words(focus: Mapping[str, Any]) -> str:
