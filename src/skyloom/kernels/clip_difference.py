@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from .inner import inner_kernel
-from .sorting_network import sort_columns
+from .sorting_network import column_quantile, sort_columns
 
 __all__ = ["clip_difference", "excess_in_spans"]
 
@@ -55,16 +55,6 @@ def _load(
             ordered[k] = value if usable else np.float32(np.inf)
             counts[k] += np.int32(1) if usable else np.int32(0)
             found[k] |= here if usable else np.int32(0)
-
-
-@inner_kernel
-def _quantile(ordered: np.ndarray, k: int, count: int, fraction: float) -> float:
-    """Quantile of the ordered samples of a pixel, linear between ranks."""
-    rank = fraction * (count - 1)
-    low = int(rank)
-    high = min(low + 1, count - 1)
-    lower, upper = np.float64(ordered[low, k]), np.float64(ordered[high, k])
-    return float(lower + (rank - low) * (upper - lower))
 
 
 @inner_kernel
@@ -138,8 +128,8 @@ def _find_cut(
     for k in range(size):
         pivot[k], centre[k], limit[k] = 0.0, 0.0, np.inf
         if counts[k] > 0:
-            pivot[k] = centre[k] = _quantile(ordered, k, counts[k], 0.5)
-            low, high = _quantile(ordered, k, counts[k], 0.25), _quantile(ordered, k, counts[k], 0.75)
+            pivot[k] = centre[k] = column_quantile(ordered, k, counts[k], 0.5)
+            low, high = column_quantile(ordered, k, counts[k], 0.25), column_quantile(ordered, k, counts[k], 0.75)
             limit[k] = n_sigma * IQR_TO_SIGMA * (high - low)
     for _ in range(iterations - 1):
         _sum_near(samples, weights, size, pivot, (centre, limit), sums)

@@ -6,7 +6,7 @@ import numpy as np
 
 from .inner import inner_kernel
 
-__all__ = ["sort_columns"]
+__all__ = ["column_quantile", "sort_columns"]
 
 
 @inner_kernel
@@ -35,3 +35,13 @@ def _exchange(one: np.ndarray, other: np.ndarray, size: int) -> None:
         a, b = one[k], other[k]
         one[k] = min(a, b)
         other[k] = max(a, b)
+
+
+@inner_kernel
+def column_quantile(ordered: np.ndarray, k: int, count: int, fraction: float) -> float:
+    """Quantile of the first ``count`` values of column ``k``, which are sorted; linear between ranks."""
+    rank = fraction * (count - 1)
+    low = int(rank)
+    high = min(low + 1, count - 1)
+    below, above = np.float64(ordered[low, k]), np.float64(ordered[high, k])
+    return float(below + (rank - low) * (above - below))

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from .inner import inner_kernel
-from .sorting_network import sort_columns
+from .sorting_network import column_quantile, sort_columns
 
 __all__ = ["stack_statistics"]
 
@@ -77,16 +77,6 @@ def _order(values: np.ndarray, shares: np.ndarray, size: int, ordered: np.ndarra
 
 
 @inner_kernel
-def _quantile(ordered: np.ndarray, k: int, count: int, fraction: float) -> float:
-    """Quantile of the ordered samples of a pixel, linear between ranks."""
-    rank = fraction * (count - 1)
-    low = int(rank)
-    high = min(low + 1, count - 1)
-    below, above = np.float64(ordered[low, k]), np.float64(ordered[high, k])
-    return float(below + (rank - low) * (above - below))
-
-
-@inner_kernel
 def _sum(
     samples: tuple[np.ndarray, np.ndarray, np.ndarray],
     size: int,
@@ -142,8 +132,8 @@ def _clip(
         centre[k], limit[k], pivot[k] = 0.0, np.inf, 0.0
         next_centre[k], next_limit[k] = 0.0, np.inf
         if counts[k] > 0:
-            pivot[k] = next_centre[k] = _quantile(ordered, k, counts[k], 0.5)
-            low, high = _quantile(ordered, k, counts[k], 0.25), _quantile(ordered, k, counts[k], 0.75)
+            pivot[k] = next_centre[k] = column_quantile(ordered, k, counts[k], 0.5)
+            low, high = column_quantile(ordered, k, counts[k], 0.25), column_quantile(ordered, k, counts[k], 0.75)
             next_limit[k] = n_sigma * IQR_TO_SIGMA * (high - low)
     for turn in range(iterations):
         _sum(samples, size, pivot, (next_centre, next_limit), sums)
@@ -221,14 +211,14 @@ def _finish(
             return mean, sums[_MOSAIC, k] / weight
         return mean, spread * sums[_SQUARE, k] / (weight * weight)
     if statistic == MEDIAN:
-        return _quantile(ordered, k, count, 0.5), 0.5 * np.pi * spread / count
+        return column_quantile(ordered, k, count, 0.5), 0.5 * np.pi * spread / count
     if statistic <= VARIANCECLIP:
         return spread, 2.0 * (stay - 1.0) * spread * spread / (stay * stay)
     if statistic == MEANSQUARE:
         square = (spread * (stay - 1.0) / stay if stay > 1.0 else 0.0) + mean * mean
         return square, 2.0 * square * square / stay
     if statistic == IQRANGE:
-        return _quantile(ordered, k, count, 0.75) - _quantile(ordered, k, count, 0.25), np.nan
+        return column_quantile(ordered, k, count, 0.75) - column_quantile(ordered, k, count, 0.25), np.nan
     return ordered[0 if statistic == MIN else count - 1, k], np.nan
 
 

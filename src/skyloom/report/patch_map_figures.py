@@ -22,12 +22,12 @@ from .patch_measured import PLANES
 from .patch_products import BandProducts
 from .patch_psf_map import PsfMap
 from .visit_style import BAD, GOOD, HEADROOM, binning_of, colour_bar, extent_of, frame_panels, key_place, show_frame
+from .whiskers import draw_whiskers
 
 __all__ = ["clipped_figure", "depth_figure", "plane_figure", "psf_figure"]
 
 _NOTHING = "0.88"
 _MOST_LEVELS = 12
-_LEAST_ELLIPTICITY = 0.001
 _PLANE_COLOURS = {"INEXACT_PSF": "#CC79A7", "SENSOR_EDGE": "#E69F00", "REJECTED": GOOD, "CLIPPED": BAD}
 """The first are drawn first: the later ones say why."""
 _VISIT_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
@@ -74,7 +74,8 @@ def psf_figure(products: BandProducts, psf: PsfMap) -> Figure:
         vmax=1.0,
         interpolation="nearest",
     )
-    _whiskers(left, products, psf)
+    place = key_place(products.shape, products.origin)
+    draw_whiskers(left, (psf.x, psf.y), (psf.e1, psf.e2), GOOD, place, scale=16.0, width=0.005)
     known = np.isfinite(psf.ellipticity)
     middle = f": median {np.median(psf.ellipticity[known]):.3f}" if known.any() else ""
     show_frame(left, products.shape, products.origin, f"ellipticity of the PSF{middle}", headroom=HEADROOM)
@@ -189,43 +190,6 @@ def _draw_count(figure: Figure, axes: Axes, count: np.ndarray, extent: Any) -> N
     else:
         shown = axes.imshow(shown_count, cmap="cividis", vmin=0.0, vmax=deepest, **look)
         colour_bar(figure, axes, shown, "warps")
-
-
-def _whiskers(axes: Axes, products: BandProducts, psf: PsfMap) -> None:
-    """Lines along the major axes, as long as the ellipticity, with a key above the patch."""
-    length, angle = psf.ellipticity, 0.5 * np.arctan2(psf.e2, psf.e1)
-    known = np.isfinite(length)
-    if not known.any():
-        return
-    key = max(_nice(float(np.percentile(length[known], 90))), _LEAST_ELLIPTICITY)
-    drawn = axes.quiver(
-        psf.x[known],
-        psf.y[known],
-        (length * np.cos(angle))[known],
-        (length * np.sin(angle))[known],
-        angles="xy",
-        scale_units="width",
-        scale=16.0 * key,
-        pivot="middle",
-        headwidth=0,
-        headlength=0,
-        headaxislength=0,
-        width=0.005,
-        color=GOOD,
-        zorder=1.5,
-    )
-    place = key_place(products.shape, products.origin)
-    axes.quiverkey(
-        drawn, *place, key, f"e = {key:g}", labelpos="E", coordinates="data", fontproperties={"size": 8}, zorder=3.0
-    )
-
-
-def _nice(value: float) -> float:
-    """The nearest of 1, 2, 5 times a power of ten at or below a value; 0 for 0."""
-    if not value > 0.0:
-        return 0.0
-    power = 10.0 ** np.floor(np.log10(value))
-    return float(power * max(step for step in (1.0, 2.0, 5.0) if step * power <= value * 1.0001))
 
 
 def _rgb(colour: str) -> tuple[float, float, float]:

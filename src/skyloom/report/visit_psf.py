@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from .visit_products import FrameProducts
-from .visit_psf_values import Shapes, StarShapes, mean_stamps, model_shapes, star_shapes
+from .visit_psf_values import StarShapes, mean_stamps, model_shapes, star_shapes
 from .visit_style import (
     BAD,
     GOOD,
@@ -26,12 +26,12 @@ from .visit_style import (
     show_frame,
     symmetric_limit,
 )
+from .whiskers import draw_whiskers, key_length
 
 __all__ = ["psf_field_figure", "psf_residual_figure", "psf_stamp_figure"]
 
 _GRID = 11
 """Places along the shorter side at which the PSF is shown."""
-_LEAST_ELLIPTICITY = 0.001
 _FEWEST_RESERVED = 3
 _LEAST_RESIDUAL_PERCENT = 0.2
 
@@ -46,12 +46,13 @@ def psf_field_figure(products: FrameProducts) -> Figure | None:
     if stars is None and psf is None:
         return None
     figure, panels = frame_panels(products.shape, 3, bars=False, headroom=HEADROOM)
+    place = key_place(products.shape, products.origin)
     x, y = _grid(products)
     model = None if psf is None else model_shapes(psf, x.ravel(), y.ravel())
     if model is not None:
-        _whiskers(panels[0], x.ravel(), y.ravel(), model, GOOD, key_place(products.shape, products.origin))
+        draw_whiskers(panels[0], (x.ravel(), y.ravel()), (model.e1, model.e2), GOOD, place)
     elif stars is not None:
-        _whiskers(panels[0], stars.x, stars.y, stars.star, GOOD, key_place(products.shape, products.origin))
+        draw_whiskers(panels[0], (stars.x, stars.y), (stars.star.e1, stars.star.e2), GOOD, place)
     title = f"Ellipticity of the {'stars' if model is None else 'PSF'}"
     show_frame(panels[0], products.shape, products.origin, title, headroom=HEADROOM)
     _star_whiskers(panels[1], stars, products)
@@ -127,49 +128,6 @@ def _grid(products: FrameProducts) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def _whiskers(
-    axes: Axes,
-    x: np.ndarray,
-    y: np.ndarray,
-    shape: Shapes,
-    colour: str,
-    place: tuple[float, float],
-    limit: float | None = None,
-) -> None:
-    """Lines along the major axes, as long as the ellipticity, with a key at a place above the frame."""
-    length, angle = shape.ellipticity, 0.5 * np.arctan2(shape.e2, shape.e1)
-    known = np.isfinite(length)
-    typical = float(np.nanpercentile(length, 90)) if known.any() else 0.0
-    key = max(_nice(typical), _LEAST_ELLIPTICITY) if limit is None else limit
-    drawn = axes.quiver(
-        x[known],
-        y[known],
-        (length * np.cos(angle))[known],
-        (length * np.sin(angle))[known],
-        angles="xy",
-        scale_units="width",
-        scale=12.0 * key,
-        pivot="middle",
-        headwidth=0,
-        headlength=0,
-        headaxislength=0,
-        width=0.006,
-        color=colour,
-        zorder=1.5,
-    )
-    axes.quiverkey(
-        drawn, *place, key, f"e = {key:g}", labelpos="E", coordinates="data", fontproperties={"size": 8}, zorder=3.0
-    )
-
-
-def _nice(value: float) -> float:
-    """The nearest of 1, 2, 5 times a power of ten at or below a value; 0 for 0."""
-    if not value > 0:
-        return 0.0
-    power = 10.0 ** np.floor(np.log10(value))
-    return float(power * max(step for step in (1.0, 2.0, 5.0) if step * power <= value * 1.0001))
-
-
 def _star_whiskers(axes: Axes, stars: StarShapes | None, products: FrameProducts) -> None:
     """What the stars' ellipticities differ from the PSF's by."""
     if stars is None or stars.model is None:
@@ -177,15 +135,13 @@ def _star_whiskers(axes: Axes, stars: StarShapes | None, products: FrameProducts
         show_frame(axes, products.shape, products.origin, "Star minus PSF", first=False, headroom=HEADROOM)
         return
     place = key_place(products.shape, products.origin)
-    difference = Shapes(fwhm=stars.star.fwhm, e1=stars.e1_residual, e2=stars.e2_residual)
-    length = difference.ellipticity[stars.used | stars.reserved]
-    typical = float(np.nanpercentile(length, 90)) if np.isfinite(length).any() else 0.0
-    key = max(_nice(typical), _LEAST_ELLIPTICITY)
+    e1, e2 = stars.e1_residual, stars.e2_residual
+    key = key_length(np.hypot(e1, e2)[stars.used | stars.reserved])
     for chosen, colour, label in ((stars.used, GOOD, "fitted"), (stars.reserved, OTHER, "reserved")):
         if chosen.any():
-            part = Shapes(fwhm=difference.fwhm[chosen], e1=difference.e1[chosen], e2=difference.e2[chosen])
-            _whiskers(axes, stars.x[chosen], stars.y[chosen], part, colour, place, key)
-            axes.plot(stars.x[chosen], stars.y[chosen], ".", ms=2.5, color=colour, label=label)
+            x, y = stars.x[chosen], stars.y[chosen]
+            draw_whiskers(axes, (x, y), (e1[chosen], e2[chosen]), colour, place, key)
+            axes.plot(x, y, ".", ms=2.5, color=colour, label=label)
     show_frame(
         axes,
         products.shape,
