@@ -10,11 +10,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from skyloom.cli import main
+from skyloom.cli import main, skyloom
+from skyloom.cli.typed import command_line
 
 ROOT = Path(__file__).parents[1]
-SKYLOOM = (sys.executable, "-c", "from skyloom.cli import main; main()")
 WEEK = 43
 """The week of 2026 of every lsst package; the packages that did not change that week keep their last one."""
 UNCHANGED = {"lsst-resources": 42, "lsst-sphgeom": 40}
@@ -64,7 +65,8 @@ def test_every_subcommand_loads() -> None:
 @pytest.fixture(scope="module")
 def empty_repository(tmp_path_factory: pytest.TempPathFactory) -> str:
     repository = tmp_path_factory.mktemp("empty") / "repo"
-    subprocess.run([*SKYLOOM, "init", repository, "--camera", "simulated"], check=True, capture_output=True)
+    result = CliRunner().invoke(skyloom, ["init", str(repository), "--camera", "simulated"])
+    assert result.exit_code == 0, result.output
     return str(repository)
 
 
@@ -93,3 +95,10 @@ def test_files_keep_to_one_idea() -> None:
         if (lines := len(path.read_text().splitlines())) > 700
     }
     assert not long
+
+
+def test_the_command_line_is_recorded_as_it_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["/opt/bin/skyloom", "run", "drp", "my repo", "-j", "2"])
+    assert command_line() == "skyloom run drp 'my repo' -j 2"
+    monkeypatch.setattr("sys.argv", ["/opt/bin/pytest", "-n", "2"])
+    assert command_line() == ""

@@ -64,6 +64,9 @@ def test_a_dataset_without_its_file(repo: Path) -> None:
 def test_files_without_datasets(repo: Path) -> None:
     (repo / "results" / "stray.fits").touch()
     (repo / "results" / "tmpabcdefgh.fits").touch()
+    (repo / "report" / "visits").mkdir(parents=True)
+    for name in ("index.html", "pages.json", "visits/visit_1.html"):
+        (repo / "report" / name).touch()  # a site about a run
     half, stray = ailing(findings(repo))
     assert "1 half-written" in half.text
     assert half.examples == (str(repo / "results" / "tmpabcdefgh.fits"),)

@@ -11,6 +11,7 @@ from skyloom.execute.kinds import KINDS
 
 from .calibs_figures import figures_line
 from .options import REPOSITORY, SIZE
+from .typed import command_line
 
 if TYPE_CHECKING:
     from skyloom.execute.masters import BuildRequest, Built
@@ -76,6 +77,7 @@ def command(
         replace=replace,
         processes=processes,
         limits=Limits(memory),
+        command=command_line(),
     )
     show(build(request, quiet=quiet))
 

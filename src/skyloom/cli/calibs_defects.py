@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from .options import REPOSITORY
+from .typed import command_line
 
 
 @click.command()
@@ -73,5 +74,6 @@ def command(
         pipeline=load_pipeline("masters", [f"make_defects:{name}={value}" for name, value in settings.items()]),
         replace=replace,
         processes=processes,
+        command=command_line(),
     )
     show(build(request, quiet=quiet))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import REPOSITORY, SIZE
+from .typed import command_line
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler
@@ -117,17 +118,8 @@ def _request(
         retry=retry,
         limits=Limits(memory, timeout, retries),
         site=site or "",
-        command=_command_line(),
+        command=command_line(),
     )
-
-
-def _command_line() -> str:
-    """What the user typed; empty where it was not typed into a shell."""
-    import shlex
-    from pathlib import Path
-
-    name, *arguments = sys.argv
-    return shlex.join(["skyloom", *arguments]) if Path(name).stem == "skyloom" else ""
 
 
 def _only_instrument(butler: Butler) -> str:

@@ -24,6 +24,8 @@ _BATCH = 5000
 _EXAMPLES = 5
 _OWN_FILES = ("butler.yaml", "gen3.sqlite3", "skyloom_run.jsonl", "skyloom_ingest.jsonl")
 _OWN_FOLDERS = ("cameras",)
+_SITE = {"index.html", "pages.json"}
+"""What tells the folder of a site about a run, as `skyloom process` leaves one."""
 
 
 def check_repository(butler: Butler, root: str) -> Iterator[Finding]:
@@ -142,6 +144,9 @@ def _others(butler: Butler, known: set[str]) -> tuple[list[str], list[str]]:
         if root is None or not root.isLocal:
             continue
         for place, folders, names in os.walk(root.ospath):
+            if set(names) >= _SITE:
+                folders.clear()
+                continue
             folders[:] = [one for one in sorted(folders) if one not in _OWN_FOLDERS]
             for name in sorted(set(names) - set(_OWN_FILES)):
                 path = str(Path(place) / name)

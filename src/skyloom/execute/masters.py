@@ -56,6 +56,8 @@ class BuildRequest:
         Number of workers.
     limits
         What each of the runs may take.
+    command
+        The command line, for the record.
     """
 
     repository: str
@@ -69,6 +71,7 @@ class BuildRequest:
     replace: bool = False
     processes: int = 1
     limits: Limits = field(default_factory=Limits)
+    command: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +204,7 @@ class _Builder:
                 processes=request.processes,
                 limits=request.limits,
                 retry=True,
+                command=request.command,
             ),
             self._reporter,
         )
