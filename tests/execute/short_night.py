@@ -63,7 +63,13 @@ class Night:
             ingest(butler, self.camera, sorted(self.raw.glob("*.fits")))
 
     def run(
-        self, fates: Mapping[int, str], refused: Mapping[int, str], where: str = "", steps: Sequence[str] = ()
+        self,
+        fates: Mapping[int, str],
+        refused: Mapping[int, str],
+        where: str = "",
+        steps: Sequence[str] = (),
+        inputs: Sequence[str] = (),
+        output: str = "out",
     ) -> RunSummary:
         """Run the pipeline, or some of its tasks, on all that is in the repository."""
         pipeline = Pipeline.from_uri(str(HERE / "short.yaml"))
@@ -74,8 +80,8 @@ class Night:
                 repository=str(self.root),
                 pipeline=pipeline,
                 name="short",
-                inputs=["tiny/defaults"],
-                output="out",
+                inputs=[*inputs, "tiny/defaults"],
+                output=output,
                 instrument="tiny",
                 where=where,
                 steps=steps,

@@ -127,6 +127,21 @@ def test_a_product_is_made_anew_to_the_same_pixels(night: Night, coadd: DatasetR
             make_again(str(night.root), told, "again")
 
 
+def test_a_coadd_of_two_nights_is_made_anew_if_their_settings_agree(night: Night) -> None:
+    frames, sky = list(CHAIN)[:3], list(CHAIN)[3:]
+    for visit in (1, 2):
+        assert night.run({}, {}, f"visit = {visit}", frames, output=f"n{visit}").exit_status == 0
+    assert night.run({}, {}, "", sky, inputs=["n1", "n2"], output="both").exit_status == 0
+    with Butler.from_config(str(night.root), collections=["both"]) as butler:
+        told = read_provenance(butler, min(butler.query_datasets("deep_coadd")).id)
+    runs = {node.run for node in told.nodes.values() if node.dataset_type == "post_isr"}
+    assert {run.partition("/")[0] for run in runs} == {"n1", "n2"}
+    assert make_again(str(night.root), told, "both_again").identical
+    told.configs[f"{max(runs)}:isr"]["sha256"] = "0"
+    with pytest.raises(RepositoryError, match="in two runs with unlike settings"):
+        make_again(str(night.root), told, "unlike")
+
+
 def test_other_settings_are_seen_to_make_another_product(night: Night) -> None:
     """The recorded settings of the ISR are tampered with: the first product that differs is named."""
     with Butler.from_config(str(night.root), collections=["out"]) as butler:

@@ -134,13 +134,14 @@ def _step(maker: Maker) -> Step:
 
 
 def _graph(butler: Butler, provenance: Provenance, steps: dict[Step, list[Node]]) -> PipelineGraph:
-    """The tasks, with the settings that they had."""
+    """The tasks, with the settings that they had; of the runs of several nights these have to be the same."""
     graph = PipelineGraph(universe=butler.dimensions)
     origin: dict[str, str] = {}
     for run, label, _ in steps:
-        if origin.setdefault(label, run) != run:
+        first, settings = origin.setdefault(label, run), provenance.configs
+        if settings[f"{first}:{label}"]["sha256"] != settings[f"{run}:{label}"]["sha256"]:
             raise RepositoryError(
-                f"{label} had a part in it in two runs, {origin[label]} and {run}.",
+                f"{label} had a part in it in two runs with unlike settings, {first} and {run}.",
                 cure="Make what the first of them wrote anew by itself.",
             )
         if label not in graph.tasks:
