@@ -23,6 +23,8 @@ from skyloom.execute.whole.references import check_filters, how_to_get_one, refe
 from skyloom.execute.whole.walk import Walked
 from skyloom.execute.whole.words import describe_plan
 from skyloom.instruments import Camera
+from skyloom.repo.refcat import RefcatReport
+from skyloom.repo.refcat_columns import RefcatColumns
 
 CAMERA = Camera.from_yaml(TINY)
 SIZE_DEG = 0.08
@@ -264,6 +266,24 @@ def test_a_catalogue_without_the_filters_is_refused() -> None:
         check_filters(both, ["V"])
 
 
+def test_a_catalogue_that_cannot_be_guessed_has_a_command_of_its_own(tmp_path: Path) -> None:
+    for name, head, option in (("nowhere", "x,y,r", "--ra COLUMN"), ("dark", "ra,dec", "--mag FILTER=")):
+        (tmp_path / f"{name}.csv").write_text(f"{head}\n")
+        with pytest.raises(RefcatError) as found:
+            references_of([tmp_path / f"{name}.csv"])
+        assert found.value.keyword is None
+        assert f"skyloom refcat import REPO FILE {option}" in found.value.cure
+
+
+def test_a_catalogue_without_a_magnitude_is_refused(tmp_path: Path) -> None:
+    Table({"ra": [150.0], "dec": [2.0], "g": [12.0], "r": [np.nan]}).write(tmp_path / "stars.csv")
+    given = references_of([tmp_path / "stars.csv"])
+    report = RefcatReport("refcats/stars", RefcatColumns("ra", "dec"), n_rows=5, unmeasured={"g": 4, "r": 5})
+    given.check_measured(inventory(visits(1, physical_filter="g")), report)
+    with pytest.raises(RefcatError, match=r"none of its 5 stars has a usable magnitude in r\."):
+        given.check_measured(inventory(visits(1)), report)
+
+
 def test_who_lacks_a_catalogue_is_told_where_the_field_is() -> None:
     frames = inventory(visits(2))
     error = how_to_get_one(frames, find_fields(frames))
@@ -303,10 +323,10 @@ def test_failures_are_told_by_their_reasons() -> None:
     summary = RunSummary("process/drp/1", "process/drp", failures=[bad, *lost])
     whole = RunSummary("process/deep/1", "process/deep")
     walked = Walked(failures=[bad, *lost], summaries={"drp": summary, "deep": whole})
-    lines = describe_failures(walked, "repo")
+    lines = describe_failures(walked, "repo", {7: "seventh.fits", 4: "fourth.fits"})
     assert lines[0].startswith("5 failures")
-    assert lines[1] == f"  3 x calibrate_image, such as visit=7: {error} 7 stars"
-    assert lines[2].startswith("  1 x isr, such as exposure=4: [BAD-FRAME] long")
+    assert lines[1] == f"  3 x calibrate_image, such as visit=7 (seventh.fits): {error} 7 stars"
+    assert lines[2].startswith("  1 x isr, such as exposure=4 (fourth.fits): [BAD-FRAME] long")
     assert len(lines[2]) < 300
     assert lines[3:] == [
         "  1 x calibrate_image, such as visit=10: [FrameFailure] psf: [PSF] no stars",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import Any
 
@@ -52,7 +53,10 @@ def main(arguments: list[str] | None = None) -> Any:
         sys.exit(1)
     except Exception as error:
         # The butler's own word for what a user gave it, known by name, for to import it takes a second.
-        if not any(kind.__name__ == "ButlerUserError" for kind in type(error).__mro__):
+        known = any(kind.__name__ == "ButlerUserError" for kind in type(error).__mro__) or isinstance(error, OSError)
+        if not known and os.environ.get("SKYLOOM_TRACEBACK"):
             raise
-        click.echo(f"skyloom: {type(error).__name__}: {error}", err=True)
+        logging.getLogger("skyloom").debug("the command ended so", exc_info=error)
+        what = "" if known else "unexpected, SKYLOOM_TRACEBACK=1 shows where: "
+        click.echo(f"skyloom: {what}{type(error).__name__}: {error}", err=True)
         sys.exit(1)

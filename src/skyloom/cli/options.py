@@ -6,7 +6,16 @@ from pathlib import Path
 
 import click
 
-__all__ = ["PAGE_FOLDER", "PAGE_QUIET", "PAGE_SOURCES", "REPOSITORY", "SIZE", "names_of", "sky_position"]
+__all__ = [
+    "PAGE_FOLDER",
+    "PAGE_QUIET",
+    "PAGE_SOURCES",
+    "REPOSITORY",
+    "REPOSITORY_FOLDER",
+    "SIZE",
+    "names_of",
+    "sky_position",
+]
 
 
 class _Size(click.ParamType[int]):
@@ -26,15 +35,37 @@ class _Size(click.ParamType[int]):
 SIZE = _Size()
 
 
+class _Folder(click.ParamType[Path]):
+    """A folder, which need not exist; no URI."""
+
+    name = "directory"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        text = str(value)
+        if "://" in text:
+            cure = "make one with its files elsewhere by `skyloom init FOLDER --datastore URI` and name that"
+            self.fail(f"{text!r} is no folder; {cure}.", param, ctx)
+        if Path(text).is_file():
+            self.fail(f"Directory {text!r} is a file.", param, ctx)
+        return Path(text)
+
+
+REPOSITORY_FOLDER = _Folder()
+
+
 class _Repository(click.ParamType[str]):
     """A folder that exists, or a URI such as ``s3://BUCKET/REPO``."""
 
     name = "directory"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from skyloom.repo.rollback import roll_back
+
         text = str(value)
-        if "://" not in text and not Path(text).is_dir():
-            self.fail(f"Directory {text!r} does not exist.", param, ctx)
+        if "://" not in text:
+            if not Path(text).is_dir():
+                self.fail(f"Directory {text!r} does not exist.", param, ctx)
+            roll_back(text)
         return text
 
 

@@ -10,7 +10,8 @@ import click
 
 from skyloom.execute.whole.skippable import SKIPPABLE
 
-from .options import SIZE, sky_position
+from .options import REPOSITORY_FOLDER, SIZE, sky_position
+from .typed import command_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +26,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 @click.command()
 @click.argument("frames", nargs=-1, type=click.Path())
-@click.option("-o", "--repo", required=True, type=_FOLDER, help="Repository; made where there is none.")
+@click.option("-o", "--repo", required=True, type=REPOSITORY_FOLDER, help="Repository; made where there is none.")
 @click.option("-c", "--camera", help="YAML file, or name of a shipped camera.  [default: the one that fits]")
 @click.option("--refcat", "catalogue", multiple=True, type=_FILE, help="File with reference stars.")
 @click.option(
@@ -51,7 +52,6 @@ def command(
     memory: int | None,
     retry: bool,
     only_plan: bool,
-    export: Path | None,
     quiet: bool,
     log_file: Path | None,
     **options: Any,
@@ -63,7 +63,7 @@ def command(
     takes in frames that are new; without FRAMES it goes on with those of the repository.
 
     The exit status is 0 if all succeeded, 1 if anything failed (the rest is done all the same) or the command cannot
-    begin, 130 if it was interrupted.
+    begin, 2 if it cannot be understood, 130 if it was interrupted. Files that are left out do not count as failures.
     """
     from rich.console import Console
 
@@ -73,18 +73,18 @@ def command(
 
     set_up_logging(None if log_file is None else str(log_file))
     console = Console(quiet=quiet and not only_plan, highlight=False, soft_wrap=True)
-    given = _given(frames, repo, **options)
     try:
+        given = _given(frames, repo, **options)
         plan = _prepare(given, processes, console)
         if only_plan:
             return
         walked = _walk(given, plan, processes, Limits(memory), console, retry=retry)
         page = _pages(given, plan, walked, processes, console)
-        exported = _export(repo, walked, export)
+        exported = _export(repo, walked, given.export)
+        _tell(repo, plan, walked, [*page, *exported])
     except KeyboardInterrupt:
         click.echo("stopped; what was complete is kept, and the same command goes on from here", err=True)
         sys.exit(130)
-    _tell(repo, plan, walked, [*page, *exported])
     sys.exit(walked.exit_status)
 
 
@@ -102,23 +102,20 @@ def _prepare(given: Given, processes: int, console: Console) -> Plan:
     from rich.progress import Progress
 
     from skyloom.execute.whole.prepare import prepare
-    from skyloom.execute.whole.words import describe_estimate, describe_inventory, describe_plan
+    from skyloom.execute.whole.words import describe_estimate, describe_plan
     from skyloom.warm_up import is_compiled
 
     with Progress(transient=True, console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("Reading headers", total=None)
-        plan, lines = prepare(
+        plan = prepare(
             given,
             processes=processes,
             begin=lambda count: progress.update(bar, total=count),
             advance=lambda: progress.advance(bar),
+            say=lambda line: console.print(line, markup=False),
         )
-    compiled = is_compiled()
-    estimate = plan.estimate(processes=processes, compiled=compiled)
-    lines += [*describe_inventory(plan.inventory), "Plan", *describe_plan(plan)]
-    known, place = plan.inventory.n_known > 0, Path(given.repository)
-    lines.append(describe_estimate(estimate, processes, place, known=known, compiled=compiled))
-    for line in lines:
+    estimate = describe_estimate(plan, processes, Path(given.repository), compiled=is_compiled())
+    for line in ("Plan", *describe_plan(plan), estimate):
         console.print(line, markup=False)
     return plan
 
@@ -140,6 +137,7 @@ def _walk(given: Given, plan: Plan, processes: int, limits: Any, console: Consol
             limits=limits,
             reporter=lambda: reporter(console, quiet=console.quiet),
             say=lambda line: console.print(line, markup=False),
+            command=command_line(),
         )
     )
 
@@ -149,6 +147,7 @@ def _pages(given: Given, plan: Plan, walked: Walked, processes: int, console: Co
     from lsst.daf.butler import Butler
 
     from skyloom.execute.whole.plan import MAX_PAGES
+    from skyloom.execute.whole.words import describe_left_out
     from skyloom.report.site import report_site
     from skyloom.report.site_choice import PageLimits
     from skyloom.report.site_run import Failure, SiteData
@@ -167,7 +166,7 @@ def _pages(given: Given, plan: Plan, walked: Walked, processes: int, console: Co
             butler=butler,
             output=output,
             runs=runs,
-            plan=plan.lines,
+            plan=[*plan.lines, *(("frames", line) for line in describe_left_out(plan.inventory.rejections))],
             other_failures=[
                 Failure(task=one.task, name=one.name, reason=one.line)
                 for one in walked.failures
@@ -209,10 +208,10 @@ def _tell(repo: Path, plan: Plan, walked: Walked, places: list[str]) -> None:
     """Print what was made, what failed, and where things are."""
     from lsst.daf.butler import Butler
 
-    from skyloom.execute.whole.account import describe_failures, describe_products
+    from skyloom.execute.whole.account import describe_failures, describe_products, files_of
 
     with Butler.from_config(str(repo)) as butler:
         lines = describe_products(butler, plan, walked)
-    lines += describe_failures(walked, str(repo))
+    lines += describe_failures(walked, str(repo), files_of(plan.inventory))
     for line in [*lines, *dict.fromkeys(walked.notes), *places]:
         click.echo(line)

@@ -17,7 +17,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -32,7 +32,7 @@ from .memory import shared_memory
 from .outcome import Outcome, WorkerDied
 from .worker import StepSetup, WorkerSetup, serve
 
-__all__ = ["WorkerPool"]
+__all__ = ["WorkerPool", "uninterrupted"]
 
 _ONE_THREAD = (
     "OMP_NUM_THREADS",
@@ -78,6 +78,20 @@ def _single_threaded() -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Keep Ctrl-C from processes that are started meanwhile, whose imports it would break off with a traceback.
+
+    This process gets it at the end.
+    """
+    resource_tracker.ensure_running()  # it lets the signal through at its own start
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class WorkerPool:
     """Workers that execute quanta.
 
@@ -96,7 +110,7 @@ class WorkerPool:
     def __init__(self, repository: str, size: int, preload: Sequence[str] = (), limits: Limits | None = None) -> None:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([*_PRELOAD, *preload])
-        with _single_threaded():
+        with _single_threaded(), uninterrupted():
             forkserver.ensure_running()  # its imports go on while the caller builds the first graph
         self._folder = tempfile.TemporaryDirectory(prefix="skyloom-workers-")
         self._repository, self._size, self._limits = repository, size, limits or Limits()
@@ -252,7 +266,7 @@ class WorkerPool:
         setup = pickle.dumps(WorkerSetup(self._repository, self._dimensions, str(stderr)))
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=serve, args=(theirs, setup), daemon=True)
-        with _single_threaded():
+        with _single_threaded(), uninterrupted():
             process.start()
         theirs.close()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its death is reported by `wait`

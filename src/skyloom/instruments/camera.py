@@ -81,7 +81,7 @@ class Camera:
         """
         path = Path(path_or_name)
         if path.is_file():
-            return cls.from_yaml(path.read_text(encoding="utf-8"), file=str(path))
+            return cls.from_yaml(path.read_text(encoding="utf-8", errors="replace"), file=str(path))
         shipped = files(__package__) / f"{path_or_name}.yaml"
         if "/" not in str(path_or_name) and shipped.is_file():
             return cls.from_yaml(shipped.read_text(encoding="utf-8"), file=str(path_or_name))

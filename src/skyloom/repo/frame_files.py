@@ -244,5 +244,5 @@ def read_pixels(path: Path, hdu: int | str | None = None) -> tuple[np.ndarray, f
 
 
 def _one_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
+    lines = str(error).partition(" If this is really a FITS file")[0].strip().splitlines()
     return lines[0].rstrip(".") if lines else "no reason given"

@@ -330,6 +330,8 @@ def _identifier(text: str) -> int:
 
 def _scatter(table: Table, folder: Path, number: int) -> None:
     """Write the rows of one chunk into files, one a group of neighbouring shards."""
+    if not len(table):
+        return
     table[_SHARD] = shard_ids(table["ra"], table["dec"])
     table = table[np.argsort(table[_SHARD], kind="stable")]
     bucket = np.asarray(table[_SHARD]) // _SHARDS_PER_BUCKET

@@ -96,8 +96,9 @@ def read_chunks(path: Path, columns: list[str], *, text: str | None = None) -> I
 
 
 def _unreadable(path: Path, error: Exception) -> RefcatError:
+    told = str(error).partition(" If this is really a FITS file")[0].strip().rstrip(".")
     return RefcatError(
-        f"the file cannot be read: {error}",
+        f"the file cannot be read: {told}.",
         cure="Check that it is whole, and which columns are numbers.",
         file=str(path),
     )

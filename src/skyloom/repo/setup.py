@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+import time
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 
 from lsst.daf.butler import Butler, Config, DatasetType
 from lsst.daf.butler.registry import ConflictingDefinitionError
@@ -27,6 +32,10 @@ __all__ = [
 ]
 
 CAMERA_TYPE = "camera"
+_MAKING = ".making-"
+"""How the names of folders begin in which a repository is made."""
+_ABANDONED_SECONDS = 600.0
+"""After which such a folder is taken for one whose maker was killed."""
 
 DATASET_TYPES: dict[str, tuple[tuple[str, ...], str, bool]] = {
     CAMERA_TYPE: (("instrument",), "SkyloomCamera", False),
@@ -106,7 +115,7 @@ def _make_repository(root: str, places: Places) -> bool:
     folder = ResourcePath(root, forceDirectory=True)
     if folder.join("butler.yaml").exists():
         return False
-    if folder.isLocal and folder.exists() and any(True for _ in ResourcePath.findFileResources([folder])):
+    if folder.isLocal and folder.exists() and _holds_files(Path(folder.ospath)):
         raise RepositoryError(
             "the folder is not empty, and holds no repository.", file=root, cure="Give an empty or a new folder."
         )
@@ -116,13 +125,39 @@ def _make_repository(root: str, places: Places) -> bool:
         )
     config = Config(str(files(__package__) / "seed.yaml"))
     if places == Places():
-        Butler.makeRepo(root, config=config, forceConfigRoot=True)
-        return True
+        return _make_here(Path(folder.ospath), config)
     config["registry", "db"] = places.registry_db or "sqlite:///<butlerRoot>/gen3.sqlite3"
     if places.registry_schema is not None:
         config["registry", "namespace"] = places.registry_schema
     config["datastore", "root"] = _absolute(places.datastore) if places.datastore is not None else "<butlerRoot>"
     Butler.makeRepo(root, config=config, forceConfigRoot=False)
+    return True
+
+
+def _holds_files(folder: Path) -> bool:
+    """Whether a folder holds files; what was left of a repository whose making was killed does not count."""
+    return any(
+        names and not Path(parent).relative_to(folder).as_posix().startswith(_MAKING)
+        for parent, _, names in os.walk(folder)
+    )
+
+
+def _make_here(folder: Path, config: Config) -> bool:
+    """Make a repository beside its place, and put it there as a whole: what is stopped earlier leaves none.
+
+    Returns False if another process was first.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=_MAKING, dir=folder) as part:
+        new = Path(part, "repo")  # a dot in the name of the folder itself would be taken for the ending of a file
+        Butler.makeRepo(str(new), config=config, forceConfigRoot=True)
+        for name in ("gen3.sqlite3", "butler.yaml"):  # the second one makes it a repository
+            if (folder / name).exists():
+                return False
+            (new / name).rename(folder / name)
+    for rest in folder.glob(f"{_MAKING}*"):
+        if rest.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
+            shutil.rmtree(rest, ignore_errors=True)
     return True
 
 
@@ -190,7 +225,8 @@ def _write_description(butler: Butler, camera: Camera) -> None:
 def _differs(name: str) -> RepositoryError:
     return RepositoryError(
         f"the repository has another camera {name!r}.",
-        cure="Give this one another name, or replace that one with --update.",
+        cure="Give this one another name, begin another repository, or replace that one: 'skyloom init REPO --camera "
+        "FILE --update'.",
     )
 
 

@@ -5,15 +5,17 @@ A page is written again only where the products behind it are others than when i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
+import signal
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,11 +156,35 @@ def write_pages(
         for job in due:
             done(job, _write_page(data.butler, data.output, job, folder, dress))
     else:
-        with ProcessPoolExecutor(min(processes, len(due)), get_context("spawn"), _be_silent) as pool:
-            waiting = {pool.submit(_write_page, data.butler, data.output, job, folder, dress): job for job in due}
+        with _workers(min(processes, len(due))) as submit:
+            waiting = {submit(_write_page, data.butler, data.output, job, folder, dress): job for job in due}
             for one in as_completed(waiting):
                 done(waiting[one], one.result())
     return {job.name: pages[job.name] for job in jobs}
+
+
+@contextlib.contextmanager
+def _workers(count: int) -> Iterator[Callable[..., Future[SitePage]]]:
+    """What hands a call to one of some workers.  Ctrl-C does not reach them; they end with what is interrupted here."""
+    others = set(active_children())
+    pool = ProcessPoolExecutor(count, get_context("spawn"), _be_silent)
+
+    def submit(*call: Any) -> Future[SitePage]:
+        resource_tracker.ensure_running()  # it lets the signal through at its own start
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # workers inherit it
+        try:
+            return pool.submit(*call)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    try:
+        yield submit
+    except BaseException:
+        for process in set(active_children()) - others:
+            process.kill()
+        pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def _be_silent() -> None:

@@ -61,11 +61,11 @@ def _filled(settings: Any, content: Mapping[str, Any], prefix: str) -> Any:
     values: dict[str, Any] = {}
     for name, value in content.items():
         if name not in known:
-            raise SkyloomError(f"no setting {prefix}{name}", cure=f"There are {', '.join(known)}.")
+            raise SkyloomError(f"no setting {prefix}{name}.", cure=f"There are {', '.join(known)}.")
         present = getattr(settings, name)
         if is_dataclass(present):
             if not isinstance(value, Mapping):
-                raise SkyloomError(f"{prefix}{name} is a group", cure=f"Write {prefix}{name}.NAME=VALUE.")
+                raise SkyloomError(f"{prefix}{name} is a group.", cure=f"Write {prefix}{name}.NAME=VALUE.")
             values[name] = _filled(present, value, f"{prefix}{name}.")
             continue
         try:

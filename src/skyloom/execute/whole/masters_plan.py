@@ -238,7 +238,8 @@ def _plan_defects(inventory: Inventory, skip: Collection[str], plan: MastersPlan
         plan.kinds.append("defects")
         plan.lines.append(f"defects: hot and dead pixels, from {n} frames")
     else:
-        plan.lines.append(f"defects: not looked for in {n} frames, {LEAST['defects']} are the least")
+        frames = f"{n} frame{'s' if n != 1 else ''}"
+        plan.lines.append(f"defects: not looked for in {frames}, {LEAST['defects']} are the least")
 
 
 def _without(kind: str, inventory: Inventory) -> str:

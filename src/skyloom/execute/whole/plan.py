@@ -13,8 +13,10 @@ from .inventory import SCIENCE, Inventory, Seen
 from .masters_plan import MastersPlan, given_calibrations, plan_masters
 from .references import References, check_filters
 
-__all__ = ["MAX_PAGES", "Plan", "make_plan"]
+__all__ = ["MAX_PAGES", "OUTPUT", "Plan", "make_plan"]
 
+OUTPUT = "process"
+"""Where the output chains are, one a pipeline: ``process/drp``, ``process/deep``, ``process/catalogues``."""
 MAX_PAGES = 12
 """Frames of detectors in all, up to which each visit gets a page of its own; and patches."""
 MIN_CLIP = 3
@@ -64,6 +66,14 @@ class Plan:
     lines: list[tuple[str, str]] = field(default_factory=list)
     loads: dict[str, Load] = field(default_factory=dict)
     n_steps: int = 0
+    rest: bool = False
+    """Whether the loads are those that earlier calls have left."""
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the pipelines that are run."""
+        found = [self.pipeline] if self.labels else []
+        return found + ["deep"] * self.deep + ["catalogues"] * bool(self.catalogue_labels)
 
     @property
     def calibrates(self) -> bool:

@@ -8,16 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lsst.daf.butler import Butler
+from sqlalchemy.exc import SQLAlchemyError
+from yaml import YAMLError
 
 from skyloom.errors import CameraError, RepositoryError
 from skyloom.instruments import Camera
 from skyloom.repo.frame_files import SUFFIXES
+from skyloom.repo.rollback import roll_back
 from skyloom.repo.setup import instruments, read_camera
 
 from .inventory import Inventory, fitting_camera, frame_paths, look
+from .made_before import subtract_made
 from .masters_plan import certified_before
 from .plan import Plan, make_plan
 from .references import has_references, how_to_get_one, references_of
+from .words import describe_inventory
 
 __all__ = ["Given", "prepare"]
 
@@ -47,8 +52,8 @@ class Given:
         Wanted ones; all when empty.
     skip
         Some of `skyloom.execute.whole.skippable.SKIPPABLE`.
-    report
-        Folder of the pages.
+    report, export
+        Folders of the pages, and of plain files.
     """
 
     frames: Sequence[str]
@@ -62,6 +67,7 @@ class Given:
     bands: Sequence[str] = ()
     skip: Sequence[str] = ()
     report: Path | None = None
+    export: Path | None = None
 
 
 def prepare(
@@ -70,7 +76,8 @@ def prepare(
     processes: int = 1,
     begin: Callable[[int], object] = lambda _: None,
     advance: Callable[[], object] = lambda: None,
-) -> tuple[Plan, list[str]]:
+    say: Callable[[str], object] = lambda _: None,
+) -> Plan:
     """Look at the frames and plan; nothing is written.
 
     Parameters
@@ -83,11 +90,8 @@ def prepare(
         Called with the number of files before they are read.
     advance
         Called once a file.
-
-    Returns
-    -------
-    plan, lines
-        The plan, and words about how the camera was found.
+    say
+        Takes lines about the camera and the frames, before anything is found amiss with them.
 
     Raises
     ------
@@ -95,18 +99,19 @@ def prepare(
         If there is no frame, no camera fits, or frames of the sky have no reference catalogue.
     """
     leave_out = [Path(given.repository), *given.catalogue]
-    leave_out += [path for path in (given.calibs, given.report) if path is not None]
+    leave_out += [path for path in (given.calibs, given.report, given.export) if path is not None]
     paths, n_others = frame_paths(given.frames, leave_out)
     with ExitStack() as stack:
         butler = None
         if (Path(given.repository) / "butler.yaml").exists():
-            butler = stack.enter_context(Butler.from_config(given.repository))
+            butler = stack.enter_context(_open(given.repository))
         if given.frames and not paths:
             names, count = " ".join(given.frames), f" ({n_others} other files)" if n_others else ""
             raise RepositoryError(
                 f"no FITS file in {names}{count}.", cure=f"Names of FITS files end in {', '.join(SUFFIXES)}."
             )
         camera, line = _camera(given, paths, butler)
+        say(line)
         begin(len(paths))
         inventory = look(
             camera,
@@ -117,6 +122,8 @@ def prepare(
             workers=processes,
             advance=advance,
         )
+        for line in describe_inventory(inventory):
+            say(line)
         _check_frames(inventory, given)
         references = None
         if given.catalogue:
@@ -131,7 +138,28 @@ def prepare(
         )
         if plan.calibrates and references is None and (butler is None or not has_references(butler)):
             raise how_to_get_one(inventory, plan.fields)
-    return plan, [line]
+        plan.rest = butler is not None and subtract_made(butler, plan)
+    return plan
+
+
+def _open(repository: str) -> Butler:
+    """A repository for reading.
+
+    Raises
+    ------
+    RepositoryError
+        If its database or its configuration is broken.
+    """
+    roll_back(repository)
+    try:
+        return Butler.from_config(repository)
+    except (LookupError, OSError, RuntimeError, SQLAlchemyError, ValueError, YAMLError) as error:
+        told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise RepositoryError(
+            f"the repository cannot be opened: {told.rstrip('.')}.",
+            file=repository,
+            cure="See 'skyloom doctor REPO'; if nothing of worth is in it, delete the folder or give another -o.",
+        ) from error
 
 
 def _camera(given: Given, paths: Sequence[Path], butler: Butler | None) -> tuple[Camera, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from lsst.daf.butler import Butler
 
 from skyloom.errors import RefcatError
 from skyloom.repo.collections import REFCATS
-from skyloom.repo.refcat import RefcatImport, reference_catalogue
+from skyloom.repo.refcat import RefcatImport, RefcatReport, reference_catalogue
 from skyloom.repo.refcat_columns import RefcatColumns
 from skyloom.repo.refcat_files import column_names
 
@@ -33,6 +33,24 @@ class References:
     filters: Sequence[str]
     line: str
     """What is said of it."""
+
+    def check_measured(self, inventory: Inventory, report: RefcatReport) -> None:
+        """See that an import found magnitudes in a filter that frames are calibrated against.
+
+        Raises
+        ------
+        RefcatError
+            If not.
+        """
+        wanted = _wanted(inventory)
+        empty = {name for name in self.filters if report.unmeasured.get(name, 0) == report.n_rows}
+        if wanted and empty.issuperset(wanted.values()):
+            told = ", ".join(sorted(set(wanted.values())))
+            raise RefcatError(
+                f"none of its {report.n_rows} stars has a usable magnitude in {told}.",
+                file=str(self.files[0]),
+                cure="Look into that column, or give another catalogue.",
+            )
 
 
 def references_of(files: Sequence[Path], *, system: str | None = None, epoch: str | None = None) -> References:
@@ -58,13 +76,7 @@ def references_of(files: Sequence[Path], *, system: str | None = None, epoch: st
     present = column_names(files[0])
     year = _number(epoch)
     stated = {} if epoch is None or year is not None else {"epoch": epoch}
-    columns = RefcatColumns.choose(present, stated=stated, file=str(files[0]))
-    if not columns.filters:
-        raise RefcatError(
-            f"no column is known to hold a magnitude; the file has {', '.join(present)}.",
-            file=str(files[0]),
-            cure="Import it with 'skyloom refcat import REPO FILE --mag FILTER=COLUMN ...', and leave --refcat out.",
-        )
+    columns = _columns(present, stated, str(files[0]))
     if columns.pm_ra is not None and columns.epoch is None and year is None:
         raise RefcatError(
             "the catalogue has proper motions, and nothing says at which epoch its positions hold.",
@@ -78,6 +90,23 @@ def references_of(files: Sequence[Path], *, system: str | None = None, epoch: st
     what = ", ".join(f"{name} ({columns.magnitudes[name]})" for name in columns.filters)
     spec = RefcatImport(name=name, system=chosen, stated=stated, epoch_year=year)
     return References(files, spec, columns.filters, f"{files[0].name}: filters {what}; {chosen} magnitudes, {told}")
+
+
+def _columns(present: Sequence[str], stated: Mapping[str, str], file: str) -> RefcatColumns:
+    """The columns by their names.  What cannot be guessed, the command for catalogues takes."""
+    there = f"the file has {', '.join(present) or 'no columns'}."
+    command = "Import it with 'skyloom refcat import REPO FILE {} ...', and leave --refcat out."
+    try:
+        columns = RefcatColumns.choose(present, stated=stated, file=file)
+    except RefcatError as error:
+        if error.keyword not in ("--ra", "--dec"):
+            raise
+        cause = f"no column is known to hold {error.keyword[2:]}; {there}"
+        raise RefcatError(cause, file=file, cure=command.format("--ra COLUMN --dec COLUMN")) from error
+    if not columns.filters:
+        cause = f"no column is known to hold a magnitude; {there}"
+        raise RefcatError(cause, file=file, cure=command.format("--mag FILTER=COLUMN"))
+    return columns
 
 
 def _usual_system(filters: Sequence[str], file: Path) -> str:
@@ -100,8 +129,7 @@ def check_filters(inventory: Inventory, filters: Collection[str]) -> list[str]:
     RefcatError
         If it can calibrate none of them.
     """
-    used = {one.physical_filter for one in inventory.science}
-    wanted = {name: entry.reference for name, entry in inventory.camera.filters.items() if name in used}
+    wanted = _wanted(inventory)
     lacking = {name: reference for name, reference in wanted.items() if reference not in filters}
     if wanted and len(lacking) == len(wanted):
         told = ", ".join(f"{name} against {reference}" for name, reference in lacking.items())
@@ -112,6 +140,12 @@ def check_filters(inventory: Inventory, filters: Collection[str]) -> list[str]:
     return [
         f"frames in {name} get no zero point: no {reference} in the catalogue" for name, reference in lacking.items()
     ]
+
+
+def _wanted(inventory: Inventory) -> dict[str, str]:
+    """Filter of the frames of the sky: that of the catalogue which it is calibrated against."""
+    used = {one.physical_filter for one in inventory.science}
+    return {name: entry.reference or entry.band for name, entry in inventory.camera.filters.items() if name in used}
 
 
 def has_references(butler: Butler) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,13 +27,10 @@ from skyloom.repo.incoming import ingest_frames
 from skyloom.repo.refcat import import_refcat, reference_catalogue
 from skyloom.repo.setup import initialise
 
-from .plan import Plan
+from .plan import OUTPUT, Plan
 from .references import has_references, how_to_get_one
 
-__all__ = ["OUTPUT", "WalkRequest", "Walked", "check_writeable", "walk"]
-
-OUTPUT = "process"
-"""Where the output chains are, one a pipeline: ``process/drp``, ``process/deep``, ``process/catalogues``."""
+__all__ = ["WalkRequest", "Walked", "check_writeable", "walk"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +55,8 @@ class WalkRequest:
         Makes what shows the progress of a run.
     say
         Takes a line before each part.
+    command
+        The command line, for the record.
     """
 
     repository: str
@@ -66,6 +67,7 @@ class WalkRequest:
     limits: Limits = field(default_factory=Limits)
     reporter: Callable[[], Reporter]
     say: Callable[[str], object]
+    command: str = ""
 
 
 @dataclass(kw_only=True)
@@ -146,11 +148,35 @@ def walk(request: WalkRequest) -> Walked:
     check_writeable(request.repository)
     walker = _Walker(request)
     initialise(request.repository, request.plan.inventory.camera)
-    walker.ingest()
-    walker.take_references()
-    walker.make_masters()
-    walker.run()
+    with _alone(request.repository):
+        walker.ingest()
+        walker.take_references()
+        walker.make_masters()
+        walker.run()
     return walker.walked
+
+
+@contextmanager
+def _alone(repository: str) -> Iterator[None]:
+    """Keep a second call out of a repository.
+
+    Raises
+    ------
+    RepositoryError
+        If one is at work already.
+    """
+    with (Path(repository) / "butler.yaml").open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RepositoryError(
+                "another 'skyloom process' is at work in this repository.",
+                file=repository,
+                cure="Wait for its end: the same command goes on with what it has made.",
+            ) from error
+        except OSError:
+            pass  # a file system without locks
+        yield
 
 
 class _Walker:
@@ -189,7 +215,9 @@ class _Walker:
         with self._butler() as butler:
             if references is not None:
                 report = import_refcat(butler, references.files, references.spec, replace=True)
-                self._request.say(f"references: {report.n_rows} stars in {report.run}")
+                without = f", {report.n_dropped} rows without a position left out" if report.n_dropped else ""
+                self._request.say(f"references: {report.n_rows} stars in {report.run}{without}")
+                references.check_measured(self._plan.inventory, report)
             elif not has_references(butler):
                 raise how_to_get_one(self._plan.inventory, self._plan.fields)
             self._check_cover(butler)
@@ -238,6 +266,7 @@ class _Walker:
                 pedestal_only=plan.pedestal_only,
                 processes=request.processes,
                 limits=request.limits,
+                command=request.command,
             ),
             request.reporter(),
         )
@@ -275,13 +304,17 @@ class _Walker:
                 processes=request.processes,
                 retry=request.retry,
                 limits=request.limits,
+                command=request.command,
                 between=self._prepare_sky,
             ),
             request.reporter(),
         )
         self.walked.summaries[name] = summary
         self.walked.failures += summary.failures
-        self.walked.notes += summary.notes
+        if self._plan.calibrates and not self.walked.count(self._plan.pipeline, "calibrate_image"):
+            self.walked.notes.append("no frame was calibrated: there is nothing to put together")
+        else:
+            self.walked.notes += summary.notes
         self.walked.outputs.insert(0, output)
 
     def _prepare_sky(self, butler: Butler, name: str, collections: Sequence[str], instrument: str) -> str:

@@ -7,47 +7,52 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from .costs import Estimate, in_words
+from skyloom.repo.frames import Rejection
+
+from .costs import in_words
 from .inventory import SCIENCE, Inventory, Seen
 from .plan import Plan
 
-__all__ = ["describe_estimate", "describe_inventory", "describe_plan"]
+__all__ = ["describe_estimate", "describe_inventory", "describe_left_out", "describe_plan"]
 
-_MOST, _NAMED = 8, 3
+_MOST, _NAMED = 20, 3
 """Causes, and files of each, that are named."""
 
 
 def describe_inventory(inventory: Inventory) -> list[str]:
     """A line a kind of frames, and one a file that is left out."""
     camera = inventory.camera
-    other = f", beside {inventory.n_others} others" if inventory.n_others else ""
+    n_frames = f"{_count(len(inventory.frames), 'frame')} of {camera.name}"
+    other = f", beside {_count(inventory.n_others, 'other file')}" if inventory.n_others else ""
     known = f"; the repository has {inventory.n_known} of the frames" if inventory.n_known else ""
-    lines = [f"{inventory.n_files} FITS files{other}: {len(inventory.frames)} frames of {camera.name}{known}"]
+    lines = [f"{_count(inventory.n_files, 'FITS file')}{other}: {n_frames}{known}"]
+    if not inventory.n_files:
+        lines = [f"the repository has {n_frames}"]
     kinds = Counter(one.kind for one in inventory.frames)
     order = sorted(kinds, key=lambda name: (name == SCIENCE, name))
     lines += [f"  {kind:8} {_of_kind(inventory.of(kind), with_filters=kind not in ('bias', 'dark'))}" for kind in order]
-    return lines + _left_out(inventory)
+    return lines + [f"  {line}" for line in describe_left_out(inventory.rejections)]
 
 
-def _left_out(inventory: Inventory) -> list[str]:
-    """A line a cause, with the names of some files."""
-    causes: dict[str, list[str]] = defaultdict(list)
-    for one in inventory.rejections:
-        causes[one.error.cause].append(one.path.name)
+def describe_left_out(rejections: Sequence[Rejection]) -> list[str]:
+    """A line a cause, with the keyword, the cure and the names of some files."""
+    causes: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for one in rejections:
+        causes[one.error.keyword or "", one.error.cause, one.error.cure].append(one.path.name)
     lines = []
-    for cause, names in list(causes.items())[:_MOST]:
+    for (keyword, cause, cure), names in list(causes.items())[:_MOST]:
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        lines.append(f"  left out {', '.join(names[:_NAMED])}{more}: {cause}")
+        told = " ".join(part for part in (f"{keyword}:" if keyword else "", cause, cure) if part)
+        lines.append(f"left out {', '.join(names[:_NAMED])}{more}: {told}")
     if len(causes) > _MOST:
-        lines.append(f"  left out {sum(map(len, list(causes.values())[_MOST:]))} more for other causes")
+        lines.append(f"left out {sum(map(len, list(causes.values())[_MOST:]))} more for other causes")
     return lines
 
 
 def _of_kind(frames: Sequence[Seen], *, with_filters: bool) -> str:
     exposures = {one.exposure: one for one in frames}
     detectors = {one.detector for one in frames}
-    parts = [f"{len(exposures)} exposures" if len(exposures) != 1 else "1 exposure"]
-    parts[0] += f" of {len(detectors)} detector{'s' if len(detectors) != 1 else ''}"
+    parts = [f"{_count(len(exposures), 'exposure')} of {_count(len(detectors), 'detector')}"]
     if with_filters:
         filters = Counter(one.physical_filter for one in exposures.values())
         parts.append(", ".join(f"{count} {name}" for name, count in sorted(filters.items())))
@@ -60,6 +65,10 @@ def _of_kind(frames: Sequence[Seen], *, with_filters: bool) -> str:
     return "; ".join(parts)
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number != 1 else ''}"
+
+
 def describe_plan(plan: Plan) -> list[str]:
     """A line a part; the name of a part stands before its first line alone."""
     lines, before = [], ""
@@ -69,12 +78,15 @@ def describe_plan(plan: Plan) -> list[str]:
     return lines
 
 
-def describe_estimate(estimate: Estimate, processes: int, place: Path, *, known: bool, compiled: bool) -> str:
+def describe_estimate(plan: Plan, processes: int, place: Path, *, compiled: bool) -> str:
     """One line, with a warning where the disk of a repository has less room than that.
 
-    ``known`` is whether the repository has some of the frames already, ``compiled`` whether the kernels are compiled.
+    ``compiled`` is whether the kernels are compiled.
     """
-    what = "Estimate for all, less what is kept of earlier calls" if known else "Estimate"
+    estimate = plan.estimate(processes=processes, compiled=compiled)
+    what = "Estimate"
+    if plan.inventory.n_known:
+        what = "Estimate for what is left" if plan.rest else "Estimate for all, less what is kept of earlier calls"
     first = "" if compiled else ", with the compilation of the kernels, which the first run on a machine does"
     line = (
         f"{what}: {estimate.quanta} quanta, {in_words(estimate.wall_s)} with -j {processes}{first}; "
