@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from lsst.daf.butler import Butler, CollectionType, DatasetType
 from lsst.pipe.base import Pipeline
-from lsst.utils.packages import Packages
 
+from fixtures.versions import versions_once
+from fixtures.workers import warm_workers
 from skyloom.execute import RunRequest
+
+__all__ = ["versions_once", "warm_workers"]
 
 HERE = Path(__file__).parent
 N_DETECTORS = 4
@@ -87,15 +89,7 @@ def _no_switches(survey: Survey) -> None:
     survey.switch()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _versions_once() -> Iterator[None]:
-    """Collecting the versions of all packages takes a second a run; once is enough."""
-    versions = Packages.fromSystem()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Packages, "fromSystem", lambda: versions)
-        yield
-
-
 @pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": f"{HERE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    folders = (str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", ""))
+    return os.environ | {"PYTHONPATH": os.pathsep.join(folders)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -97,18 +98,27 @@ def variance_slope(*, corrected: bool) -> float:
     config.doDark = config.doFlat = config.doDefect = config.doBias = False
     config.doBrighterFatter = corrected
     config.doFluxConservingBrighterFatterCorrection = True
-    camera, random = camera_of(700), np.random.default_rng(2)
-    ccd = Mosaic.of(camera).ccds[DETECTOR]
-    settings = replace(PLAIN, brighter_fatter=SETTINGS.brighter_fatter)
+    camera, means, ratios = camera_of(700), [], []
     kernel = -brighter_fatter_kernel(SETTINGS.brighter_fatter) if corrected else None
-    task, means, ratios = IsrTask(config=config), [], []
-    for level in (10_000.0, 35_000.0, 70_000.0):
+    task = IsrTask(config=config)
+    for images in pairs_of_flats():
         pair = []
-        for _ in range(2):
-            signature = make_signature(settings, 1, Mosaic.of(camera), ccd, "i")
-            frame = expose(np.full(ccd.shape, level), ccd, signature, settings, random, seconds=0.0)
-            raw = camera.complete(RawExposure(image=frame.raw, header=header(), file="flat"), detector_id=DETECTOR)
+        for image in images:
+            raw = camera.complete(RawExposure(image=image.copy(), header=header(), file="flat"), detector_id=DETECTOR)
             pair.append(task.run(raw, camera=camera, bfKernel=kernel).exposure.image.array[20:-20, 20:-20])
         means.append(np.mean(pair))
         ratios.append(np.var(pair[0] - pair[1], dtype=float) / 2 / means[-1])
     return float(np.polyfit(means, ratios, 1)[0])
+
+
+@cache
+def pairs_of_flats() -> list[list[np.ndarray]]:
+    """Raw images of two flats at each of three levels."""
+    mosaic, random = Mosaic.of(camera_of(700)), np.random.default_rng(2)
+    settings = replace(PLAIN, brighter_fatter=SETTINGS.brighter_fatter)
+    ccd = mosaic.ccds[DETECTOR]
+    signature = make_signature(settings, 1, mosaic, ccd, "i")
+    return [
+        [expose(np.full(ccd.shape, level), ccd, signature, settings, random, seconds=0.0).raw for _ in range(2)]
+        for level in (10_000.0, 35_000.0, 70_000.0)
+    ]

@@ -31,7 +31,8 @@ NAMES = (
 def cube(given: ArrayLike, shape: tuple[int, ...], dtype: type) -> np.ndarray:
     """Values of the samples of one pixel, of all, or one for all, as a stack."""
     values = np.asarray(given, dtype)
-    return np.ascontiguousarray(np.broadcast_to(values[:, None, None] if values.ndim == 1 else values, shape))
+    # A copy, for what cannot be written to is another type, for which the kernel would be compiled again.
+    return np.array(np.broadcast_to(values[:, None, None] if values.ndim == 1 else values, shape), order="C")
 
 
 def combine(

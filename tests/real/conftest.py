@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from fixtures.versions import versions_once
+from fixtures.workers import warm_workers
 
-__all__ = ["versions_once"]
+__all__ = ["versions_once", "warm_workers"]
 
 
 @pytest.fixture(scope="session")

@@ -5,19 +5,17 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from astropy.io import fits
 from lsst.daf.butler import Butler
-from tiny_camera import TINY, WriteFrame, tiny_header
+from tiny_camera import TINY, WriteFrame, frame_writer
 
 from fixtures.versions import versions_once
+from fixtures.workers import warm_workers
 from skyloom.instruments import Camera
 from skyloom.repo.setup import initialise
 
-__all__ = ["versions_once"]
+__all__ = ["versions_once", "warm_workers"]
 
 
 @pytest.fixture(scope="session")
@@ -28,16 +26,7 @@ def tiny() -> Camera:
 @pytest.fixture
 def write_frame(tmp_path: Path) -> WriteFrame:
     """Writes a raw frame of the tiny camera: (exposure, detector, name=..., pixels=..., KEYWORD=...)."""
-
-    def write(exposure: int, detector: int, *, name: str = "", pixels: Any = None, **changes: Any) -> Path:
-        path = tmp_path / "raw" / (name or f"tiny_{exposure}_{detector}.fits")
-        path.parent.mkdir(exist_ok=True)
-        if pixels is None:
-            pixels = np.full((30, 24), 1000 + exposure, np.uint16)
-        fits.PrimaryHDU(pixels, tiny_header(exposure, detector, **changes)).writeto(path, overwrite=True)
-        return path
-
-    return write
+    return frame_writer(tmp_path / "raw")
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from astropy.io import fits
 
 TINY = """
@@ -67,3 +68,17 @@ def tiny_header(exposure: int, detector: int, **changes: Any) -> fits.Header:
         "OBJECT": "field",
     } | changes
     return fits.Header({key: value for key, value in cards.items() if value is not None})
+
+
+def frame_writer(folder: Path) -> WriteFrame:
+    """Writes raw frames into a folder: (exposure, detector, name=..., pixels=..., KEYWORD=...)."""
+    folder.mkdir(exist_ok=True)
+
+    def write(exposure: int, detector: int, *, name: str = "", pixels: Any = None, **changes: Any) -> Path:
+        path = folder / (name or f"tiny_{exposure}_{detector}.fits")
+        if pixels is None:
+            pixels = np.full((30, 24), 1000 + exposure, np.uint16)
+        fits.PrimaryHDU(pixels, tiny_header(exposure, detector, **changes)).writeto(path, overwrite=True)
+        return path
+
+    return write

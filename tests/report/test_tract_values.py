@@ -129,6 +129,7 @@ def test_changed_zero_point_is_remarked() -> None:
     assert remarks["visit 1, detector 0"] == ""
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_refused_frame_is_named_with_its_reason() -> None:
     section = filter_section(view_of(products()))
     assert any("Frames that the joint fit refused: 1 (at most 0)" in remark for remark in section.remarks)

@@ -53,15 +53,6 @@ FRAME = ["--id", "visit=1", "ccd=0"]
 Run = Callable[..., Struct]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _versions_once() -> Iterator[None]:
-    """Collecting the versions of all packages takes a second; once is enough."""
-    versions = dict(Packages.fromSystem())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Packages, "fromSystem", lambda: Packages(versions))
-        yield
-
-
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> str:
     return make_survey(tmp_path_factory.mktemp("classic"))

@@ -45,7 +45,8 @@ def butler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Butler]:
         pipeline.addConfigOverride("safe", "artifactDecision", "union")
         pipeline.addConfigOverride("compared", "assembleStaticSkyModel.doWrite", True)
         writer = butler.clone(run="coadds", collections=["frames", "skymaps"])
-        executor = SimplePipelineExecutor.from_pipeline(pipeline, where="skymap = 'field'", butler=writer)
+        where = "skymap = 'field' AND band = 'r'"
+        executor = SimplePipelineExecutor.from_pipeline(pipeline, where=where, butler=writer)
         executor.run(register_dataset_types=True)
         yield butler.clone(collections=["coadds", "frames", "skymaps"])
 
