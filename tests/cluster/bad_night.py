@@ -16,6 +16,7 @@ from skyloom.simulate import CalibrationSettings, SurveySettings, VisitSettings,
 
 EMPTY = 4
 """The visit whose frame holds no light."""
+PIPELINES = "drp", "deep", "catalogues"
 SETTINGS = SurveySettings(
     seed=5,
     detectors=(0,),
@@ -40,6 +41,22 @@ def good(*arguments: str) -> Result:
     return result
 
 
+def run_all(repo: str, name: str, *options: str) -> dict[str, Result]:
+    """Raw frames to light curves: each pipeline works on what those before it wrote, and writes ``NAME_PIPELINE``."""
+    inputs, results = "simulated/defaults", {}
+    for pipeline in PIPELINES:
+        output = f"{name}_{pipeline}"
+        results[pipeline] = call("run", pipeline, repo, "-i", inputs, "-o", output, *options, "-q")
+        inputs = f"{output},{inputs}"
+    return results
+
+
+def counts(output: str) -> dict[str, list[int]]:
+    """The table at the end: task, and how many quanta succeeded, had no work, failed, were kept, were made anew."""
+    rows = (line.split() for line in output.splitlines())
+    return {row[0]: [int(one) for one in row[1:]] for row in rows if len(row) == 6 and all(map(str.isdigit, row[1:]))}
+
+
 def failures(output: str) -> list[str]:
     return sorted(line for line in output.splitlines() if line.startswith("failed:"))
 
@@ -53,10 +70,10 @@ class Night:
         with fits.open(root / "sky" / "raw" / f"sim_{EMPTY:06d}_0.fits", mode="update") as file:
             file[0].data[...] = np.uint16(1000)
 
-    def repository(self, place: str, *options: str) -> str:
+    def repository(self, place: str, *options: str, transfer: str = "direct") -> str:
         sky = self.root / "sky"
         good("init", place, "--camera", "simulated", *options)
-        good("ingest", place, str(sky / "raw"))
+        good("ingest", place, str(sky / "raw"), "--transfer", transfer)
         for kind in ("bias", "flat"):
             good("calibs", "import", place, kind, *(str(path) for path in (sky / "masters").glob(f"{kind}_*.fits")))
         magnitudes = ("--system", "ab", "--epoch", "2026.0", "--mag", "r=mag_r")

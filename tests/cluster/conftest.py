@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bad_night import Night, call
+from bad_night import Night, run_all
 from click.testing import Result
 from servers import ObjectStore, PostgreSQL
 
@@ -32,9 +32,15 @@ def files(night: Night) -> str:
 
 
 @pytest.fixture(scope="session")
-def on_one_machine(files: str) -> Result:
-    """What `skyloom run` makes of it without any cluster; its output is called ``here``."""
-    return call("run", "drp", files, "-o", "here", "-j", "2", "-q")
+def on_one_machine(files: str) -> dict[str, Result]:
+    """What `skyloom run` makes of it without any cluster; its outputs are called ``here_PIPELINE``."""
+    return run_all(files, "here", "-j", "2")
+
+
+@pytest.fixture(scope="session")
+def site() -> str:
+    """The site of the documentation: two workers on this machine, one retry."""
+    return str(HERE.parents[1] / "docs" / "examples" / "site_local.yaml")
 
 
 @pytest.fixture(scope="session")

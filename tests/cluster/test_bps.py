@@ -1,66 +1,24 @@
-"""Pipelines as jobs of ``bps`` with parsl's workers on this machine: the same products, the same failures."""
+"""A toy pipeline as jobs of ``bps`` with parsl's workers on this machine, with everything that may go wrong."""
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-import yaml
-from bad_night import EMPTY, call, failures
-from click.testing import Result
-from lsst.daf.butler import Butler
+from bad_night import call
 
 from skyloom.errors import SkyloomError
 from skyloom.execute import run_pipeline
 from skyloom.execute.ends import Ends
+from skyloom.execute.submission import reason_in
 from skyloom.execute.submitted import SubmittedStep
 
-EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 TOY = Path(__file__).parents[1] / "execute"
-
-
-@pytest.fixture(scope="session")
-def site() -> str:
-    """The site of the documentation: two workers on this machine, one retry."""
-    return str(EXAMPLES / "site_local.yaml")
-
-
-@pytest.fixture(scope="module")
-def by_jobs(files: str, on_one_machine: Result, site: str, tmp_path_factory: pytest.TempPathFactory) -> Result:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("submit"))
-        return call("run", "drp", files, "-o", "jobs", "--site", site, "-q")
-
-
-def test_jobs_make_what_one_machine_makes(files: str, on_one_machine: Result, by_jobs: Result) -> None:
-    assert by_jobs.exit_code == 1, by_jobs.output
-    compared = call("compare", f"{files}:here", "jobs")
-    assert compared.exit_code == 0, compared.output
-
-
-def test_the_same_frame_fails_for_the_same_reason(on_one_machine: Result, by_jobs: Result) -> None:
-    (line,) = failures(by_jobs.output)
-    assert f"exposure={EMPTY}" in line
-    assert "BAD-FRAME" in line
-    assert failures(on_one_machine.output) == [line]
-
-
-def test_the_coadd_is_made_of_the_rest(files: str, by_jobs: Result) -> None:
-    with Butler.from_config(files, collections=["jobs"]) as butler:
-        (coadd,) = butler.query_datasets("deep_coadd")
-        assert set(butler.get(coadd.makeComponentRef("inputs"))["visit"]) == set(range(1, EMPTY))
-
-
-def test_status_and_a_second_call_know_what_jobs_did(files: str, by_jobs: Result, site: str) -> None:
-    status = call("status", files, "-o", "jobs").output
-    assert "assemble_coadd" in status
-    again = call("run", "drp", files, "-o", "jobs", "--site", site, "-q")
-    assert failures(again.output) == failures(by_jobs.output)
-    assert call("compare", f"{files}:here", "jobs").exit_code == 0
-    rows = {line.split()[0]: line.split()[1:] for line in again.output.splitlines() if line[:1].isalpha()}
-    assert [int(number) for number in rows["calibrate_image"]] == [EMPTY - 1, 1, 0, EMPTY, 0]
 
 
 @pytest.fixture
@@ -82,9 +40,11 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_lost_jobs_sink_nothing_but_themselves(toy: Any, site: str) -> None:
-    """One job dies each time, one dies once, one raises what nobody foresaw; the sum is that of the rest."""
+    """Jobs add to what one machine began: one dies each time, one dies once, one raises what nobody foresaw."""
+    first = run_pipeline(toy.request("out", where="detector = 3", steps=["numbers"]))
     toy.switch(d0="kill", d1="kill once", d2="runtime")
     summary = run_pipeline(toy.request("out", site=site, steps=["numbers"]))
+    assert (summary.run, summary.kept["double"]) == (first.run, 1)
     assert {(one.task, one.name) for one in summary.failures} == {
         ("double", "instrument=toy detector=0"),
         ("double", "instrument=toy detector=2"),
@@ -96,10 +56,15 @@ def test_lost_jobs_sink_nothing_but_themselves(toy: Any, site: str) -> None:
         assert {ref.dataId["detector"] for ref in butler.query_datasets("doubled")} == {1, 3}
         assert {ref.dataId["detector"] for ref in butler.query_datasets("double_log")} == {0, 1, 2, 3}
     assert not list(toy.root.rglob("skyloom_jobs/*"))
+    toy.switch()
+    again = run_pipeline(toy.request("out", steps=["numbers"], retry=True))
+    assert (again.exit_status, again.kept["double"]) == (0, 2)
+    with toy.butler("out") as butler:
+        assert butler.get("total", instrument="toy")["values"] == {str(one): 2 * (one + 0.25) for one in range(4)}
 
 
 def test_what_jobs_finished_without_their_submitter_is_taken_in(
-    toy: Any, site: str, monkeypatch: pytest.MonkeyPatch
+    toy: Any, site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process that submits is stopped when two jobs are done, of which it has seen one."""
     take_in = SubmittedStep._take_in
@@ -114,6 +79,8 @@ def test_what_jobs_finished_without_their_submitter_is_taken_in(
         patch.setattr(SubmittedStep, "_take_in", stop)
         with pytest.raises(KeyboardInterrupt):
             run_pipeline(toy.request("out", site=site))
+    (log,) = tmp_path.rglob("bps.log")
+    assert "DFK cleanup complete" in log.read_text(), "its jobs are left in the queue"
     with toy.butler("out") as butler:
         (seen,) = butler.query_datasets("doubled")
     summary = run_pipeline(toy.request("out"))
@@ -124,31 +91,37 @@ def test_what_jobs_finished_without_their_submitter_is_taken_in(
     assert not list(toy.root.rglob("skyloom_jobs/*"))
 
 
-def test_jobs_may_hold_several_quanta(toy: Any, site: str, tmp_path: Path) -> None:
-    """Jobs add to what one machine began, and what depends on it is made anew."""
-    clustered = tmp_path / "clustered.yaml"
-    config = yaml.safe_load(Path(site).read_text())
-    config["clusterAlgorithm"] = "lsst.ctrl.bps.quantum_clustering_funcs.dimension_clustering"
-    config["cluster"] = {"numbers": {"pipetasks": "double", "dimensions": "instrument"}}
-    clustered.write_text(yaml.safe_dump(config))
-    first = run_pipeline(toy.request("out", where="detector in (0, 1)", steps=["numbers"]))
-    assert first.exit_status == 0
-    second = run_pipeline(toy.request("out", site=str(clustered), steps=["numbers"]))
-    assert (second.kept["double"], second.run) == (2, first.run)
-    with toy.butler("out") as butler:
-        assert set(butler.get("total", instrument="toy")["values"]) == {"0", "1", "2", "3"}
-    logs = [path.name for path in (tmp_path / "submit").rglob("*.stderr")]
-    assert sum("numbers" in name for name in logs) == 1, logs
-
-
-def test_a_site_that_cannot_be_submitted_to_is_told_in_a_line(files: str, tmp_path: Path) -> None:
-    file = tmp_path / "site.yaml"
-    file.write_text("wmsServiceClass: lsst.ctrl.bps.parsl.ParslService\n")
-    result = call("run", "drp", files, "-o", "none", "--site", str(file), "-j", "2")
+def test_what_is_wrong_with_a_site_is_told_in_a_line(toy: Any, tmp_path: Path) -> None:
+    file, known = tmp_path / "site.yaml", "computeSite: one\nsite:\n  one:\n    class: skyloom.execute.sites.Slurm\n"
+    for text, complaint in [
+        ("project: survey\n", "names no site"),
+        ("computeSite: one\n", r"site\.one\.class: the file does not say what 'one' is"),
+        (f"{known}    environment: true\n", r"site\.one\.environment: .* Leave it out"),
+    ]:
+        file.write_text(text)
+        with pytest.raises(SkyloomError, match=complaint):
+            run_pipeline(toy.request("out", site=str(file)))
+    result = call("run", "drp", str(toy.root), "-o", "none", "--site", str(file), "-j", "2")
     assert result.exit_code == 2
     assert "one machine" in result.output
-    result = call("run", "drp", files, "-o", "none", "--site", str(file))
-    assert "computeSite" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        ("INFO: begun\nTypeError: no argument 'partitoin'\n", "TypeError: no argument 'partitoin'"),
+        (
+            "a.TooManyJobFailuresError: Error 1:\n\tFailed: sbatch: error: no\nsbatch: x\nError 2:\n",
+            "Failed: sbatch: error: no",
+        ),
+        ("a.b INFO: all went well\n", ""),
+    ],
+)
+def test_the_reason_of_bps_is_found_in_its_log(log: str, reason: str, tmp_path: Path) -> None:
+    file = tmp_path / "bps.log"
+    file.write_text(log)
+    assert reason_in(file).endswith(reason)
+    assert bool(reason_in(file)) is bool(reason)
 
 
 def test_a_site_on_which_no_job_can_begin_is_told_with_its_log(toy: Any, site: str, tmp_path: Path) -> None:
@@ -158,3 +131,9 @@ def test_a_site_on_which_no_job_can_begin_is_told_with_its_log(toy: Any, site: s
         run_pipeline(toy.request("out", site=str(file), steps=["double"]))
     with toy.butler("out") as butler:
         assert not butler.query_datasets("double_log", explain=False)
+
+
+def test_bps_is_interrupted_when_the_command_that_called_it_is_gone() -> None:
+    call_watch = "from skyloom.execute.submitter import _watch; _watch(parent=0)"
+    done = subprocess.run([sys.executable, "-c", call_watch], capture_output=True, timeout=60, check=False)
+    assert done.returncode == -signal.SIGINT

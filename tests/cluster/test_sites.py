@@ -9,8 +9,10 @@ import yaml
 from lsst.ctrl.bps import BPS_DEFAULTS, BPS_SEARCH_ORDER, BpsConfig
 from lsst.ctrl.bps.parsl import ParslService
 from lsst.ctrl.bps.parsl.workflow import get_parsl_config
+from lsst.ctrl.bps.transform import gather_job_environment
 from lsst.pipe.base import Pipeline
 from lsst.resources import ResourcePath
+from parsl.launchers import SingleNodeLauncher, SrunLauncher
 from parsl.providers import CondorProvider, KubernetesProvider, LocalProvider, SlurmProvider
 
 from skyloom.execute.submission import write_submission
@@ -64,6 +66,7 @@ def test_a_site_of_the_documentation_can_be_built(name: str, tmp_path: Path) -> 
     assert [type(one.provider) for one in parsl.executors] == [PROVIDERS[name]]
     assert parsl.retries == config[".site"][name]["retries"] >= 1
     assert isinstance(ParslService(config), ParslService)
+    assert gather_job_environment(config, {"curvals": {"curr_site": name}}) == {}
 
 
 def test_settings_of_a_site_reach_its_provider(tmp_path: Path) -> None:
@@ -74,6 +77,20 @@ def test_settings_of_a_site_reach_its_provider(tmp_path: Path) -> None:
     assert executor.provider.max_blocks == 20
     assert "request_memory" not in executor.provider.scheduler_options
     assert executor.provider.mem_per_slot == 16
+
+
+def test_slurm_jobs_share_nodes_and_start_workers_on_all_of_theirs(tmp_path: Path) -> None:
+    config = submission("slurm", tmp_path)
+    (executor,) = get_parsl_config(config).executors
+    options = executor.provider.scheduler_options
+    assert "--exclusive" not in options
+    assert "#SBATCH --job-name=skyloom.coadd\n#SBATCH --partition=science\n" in options
+    assert isinstance(executor.provider.launcher, SingleNodeLauncher)
+    config[".site.slurm.provider.nodes_per_block"] = 2
+    config[".site.slurm.provider.scheduler_options"] = "#SBATCH --nice\n"
+    (executor,) = get_parsl_config(config).executors
+    assert "--nice\n" in executor.provider.scheduler_options
+    assert isinstance(executor.provider.launcher, SrunLauncher)
 
 
 def test_jobs_call_the_python_of_the_site(tmp_path: Path) -> None:

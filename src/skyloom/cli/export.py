@@ -65,7 +65,7 @@ def command(
     if file_format != "head" and (pixels or image):
         raise click.UsageError("--pixels and --image belong to --format head.")
     names = dataset_type.split(",") if file_format == "head" else [dataset_type]
-    with Butler.from_config(repo) as butler:
+    with Butler.from_config(repo, collections=collection.split(",")) as butler:  # these tell the instrument, too
         refs = [ref for name in names for ref in find_exportable(butler, collection.split(","), name, where)]
         if file_format == "head":
             form, unit = cast("WcsForm", wcs or "tpv"), cast("PixelUnit", pixels or "electron")

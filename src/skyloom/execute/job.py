@@ -81,6 +81,8 @@ def _execute(repository: str, ends: Ends, ids: Sequence[uuid.UUID]) -> int:
     memory = PeakMemory()
     status = 0
     for quantum_id in in_order(graph):
+        if not ends.graph.exists():
+            return TRY_AGAIN  # taken back by a later call of the command, which makes the rest anew
         before = ends.read(quantum_id)
         if before is not None and before.code not in TRIED_AGAIN:
             continue  # an earlier attempt at this job came as far

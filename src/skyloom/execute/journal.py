@@ -22,6 +22,7 @@ from lsst.resources import ResourcePath
 
 from skyloom.errors import RepositoryError
 
+from .claim import Claim
 from .outcome import Outcome, Status
 
 __all__ = ["SKY_MAP_PHASE", "Journal", "Key", "Past", "digest", "folder_of", "key_of"]
@@ -83,6 +84,7 @@ class Journal:
         self.last_phase = ""
         self._lines: list[str] = []
         self._file: IO[str] | None = self._open() if self.uri.isLocal else None
+        self._claim = None if self.uri.isLocal else Claim(_claim_on(self.uri), run)
         if self.uri.exists():
             self._replay(self.uri.read().decode())
 
@@ -99,9 +101,11 @@ class Journal:
 
     @staticmethod
     def is_open(butler: Butler, run: str) -> bool:
-        """Whether a process is writing to a run; False where the journal cannot tell, in an object store."""
+        """Whether a process is writing to a run."""
         uri = _location(butler, run)
-        if not uri.isLocal or not uri.exists():
+        if not uri.isLocal:
+            return Claim.is_held(_claim_on(uri))
+        if not uri.exists():
             return False
         with Path(uri.ospath).open("rb") as file:
             try:
@@ -158,6 +162,8 @@ class Journal:
         self.flush()
         if self._file is not None:
             self._file.close()
+        if self._claim is not None:
+            self._claim.release()
 
     def _open(self) -> IO[str]:
         self.uri.dirname().mkdir()
@@ -213,6 +219,11 @@ class Journal:
 def _location(butler: Butler, run: str) -> ResourcePath:
     """Place of the journal of a run."""
     return folder_of(butler, run).join(_NAME)
+
+
+def _claim_on(uri: ResourcePath) -> ResourcePath:
+    """The claim on the run of a journal in an object store."""
+    return uri.updatedFile("skyloom_run.claim")
 
 
 def folder_of(butler: Butler, run: str) -> ResourcePath:

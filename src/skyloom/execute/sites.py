@@ -1,4 +1,4 @@
-"""Sites for ``bps`` that `lsst.ctrl.bps.parsl` does not bring: HTCondor and Kubernetes, by parsl's own providers.
+"""Sites for ``bps``: Slurm, HTCondor and Kubernetes, with all that parsl's own providers can be told.
 
 A site file names one of them as ``site.NAME.class``.  ``provider`` below it holds arguments of parsl's provider as
 they are, ``executor`` those of its `HighThroughputExecutor`; see docs/cluster.md.
@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from lsst.ctrl.bps.parsl import SiteConfig
+from lsst.ctrl.bps.parsl.configuration import get_workflow_name
 from parsl.executors import HighThroughputExecutor
-from parsl.providers import CondorProvider, KubernetesProvider
+from parsl.launchers import SrunLauncher
+from parsl.providers import CondorProvider, KubernetesProvider, SlurmProvider
 
-__all__ = ["HTCondor", "Kubernetes"]
+__all__ = ["HTCondor", "Kubernetes", "Slurm"]
 
 
 class _PilotSite(SiteConfig):  # type: ignore[misc]
@@ -26,13 +28,17 @@ class _PilotSite(SiteConfig):  # type: ignore[misc]
 
     def get_executors(self) -> list[HighThroughputExecutor]:
         """The one executor of the site."""
-        provider = self.provider(**self._arguments("provider"))
+        provider = self.provider(**self._provider_arguments())
         address = {"address": self.get_address()}
         return [HighThroughputExecutor(self.label, provider=provider, **{**address, **self._arguments("executor")})]
 
     def select_executor(self, job: Any) -> str:
         """Its name."""
         return self.label
+
+    def _provider_arguments(self) -> dict[str, Any]:
+        """What the provider is given."""
+        return self._arguments("provider")
 
     def _arguments(self, name: str) -> dict[str, Any]:
         """The settings below a keyword of the site."""
@@ -45,6 +51,27 @@ def _as_argument(value: Any) -> Any:
     if isinstance(value, list):
         return [tuple(item) if isinstance(item, list) else item for item in value]
     return value
+
+
+class Slurm(_PilotSite):
+    """Workers are jobs of Slurm, which share nodes with others unless ``exclusive`` is true; ``provider`` takes the
+    arguments of parsl's `SlurmProvider`.
+    """
+
+    label = "slurm"
+    provider = SlurmProvider
+
+    def _provider_arguments(self) -> dict[str, Any]:
+        """Jobs are called after their step; parsl's own launcher would start workers on the first node alone."""
+        given = {"exclusive": False, **super()._provider_arguments()}
+        lines = [
+            given.get("scheduler_options", "").rstrip("\n"),
+            f"#SBATCH --job-name={get_workflow_name(self.config)}",
+        ]
+        given["scheduler_options"] = "\n".join(line for line in lines if line)
+        if given.get("nodes_per_block", 1) > 1:
+            given["launcher"] = SrunLauncher(overrides="-K0 -k --cpu-bind=none")
+        return given
 
 
 class HTCondor(_PilotSite):

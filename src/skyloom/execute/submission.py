@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,13 +22,8 @@ __all__ = ["check_site", "running", "write_submission"]
 
 _PARSL = "lsst.ctrl.bps.parsl.ParslService"
 _GRACE_SECONDS = 60.0
-_BPS = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from lsst.ctrl.bps.cli.bps import main
-main()
-"""
-"""The command ``bps``; what was begun in the background of a shell would not heed Ctrl-C."""
+_ERROR = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception|Exit)\b: .*(?:(?<=:)\n.*)?$", re.MULTILINE)
+"""The line with which a traceback ends, and the next where it announces one."""
 
 
 def check_site(site: str) -> Config:
@@ -36,7 +32,7 @@ def check_site(site: str) -> Config:
     Raises
     ------
     SkyloomError
-        Raised if it cannot be read, names no site, or the packages that submit are not installed.
+        Raised if it cannot be read, does not describe a site, or the packages that submit are not installed.
     """
     if find_spec("lsst.ctrl.bps") is None:
         cure = "Install it: pip install 'skyloom[cluster]'."
@@ -44,13 +40,29 @@ def check_site(site: str) -> Config:
     try:
         config = Config(site)
     except Exception as error:
-        cause = f"no file of a site that can be read: {error}"
+        cause = f"no file of a site that can be read: {str(error).rstrip('.')}."
         raise SkyloomError(cause, file=site, cure="See docs/cluster.md.") from error
+    _check_sections(config, site)
+    return config
+
+
+def _check_sections(config: Config, site: str) -> None:
+    """Whether the file describes the site that it names, in a way that ``bps`` takes."""
     if "computeSite" not in config:
         raise SkyloomError(
-            "the file names no site to submit to", file=site, keyword="computeSite", cure="See docs/cluster.md."
+            "the file names no site to submit to.", file=site, keyword="computeSite", cure="See docs/cluster.md."
         )
-    return config
+    name = config["computeSite"]
+    if config.get("wmsServiceClass", _PARSL) == _PARSL and f".site.{name}.class" not in config:
+        cause = f"the file does not say what {name!r} is."
+        raise SkyloomError(cause, file=site, keyword=f"site.{name}.class", cure="See docs/cluster.md.")
+    if isinstance(config.get(f".site.{name}.environment"), bool):
+        raise SkyloomError(
+            "bps no longer takes a yes or no here.",
+            file=site,
+            keyword=f"site.{name}.environment",
+            cure="Leave it out; commandPrefix sets variables that the batch system does not hand on.",
+        )
 
 
 def write_submission(
@@ -107,7 +119,7 @@ def write_submission(
 @contextlib.contextmanager
 def running(file: Path) -> Iterator[subprocess.Popen[bytes]]:
     """``bps submit`` in a process of its own, which is ended with all its children if it outlives the block."""
-    command = [sys.executable, "-c", _BPS, "submit", file.name]
+    command = [sys.executable, "-m", "skyloom.execute.submitter", str(os.getpid()), "submit", file.name]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     with (
         log_of(file).open("wb") as log,
@@ -131,11 +143,20 @@ def log_of(file: Path) -> Path:
     return file.with_suffix(".log")
 
 
+def reason_in(log: Path) -> str:
+    """The error by which ``bps`` ended, as its log has it; empty where there is none."""
+    found = _ERROR.findall(log.read_text(errors="replace"))
+    return " ".join(found[-1].split()) if found else ""
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process that still runs: by Ctrl-C first, upon which it takes its jobs out of the queue."""
-    for number in (signal.SIGINT, signal.SIGKILL):
-        if process.poll() is not None:
-            return
-        os.killpg(process.pid, number)
+    """End a process that still runs: by Ctrl-C first, upon which it takes its jobs out of the queue.
+
+    Its children, of which it needs some for that, are ended after it.
+    """
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

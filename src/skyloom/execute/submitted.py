@@ -23,7 +23,7 @@ from .limits import TRIED_AGAIN
 from .outcome import Outcome, WorkerDied
 from .register import Registrar
 from .stores import remove_outputs
-from .submission import log_of, running, write_submission
+from .submission import log_of, reason_in, running, write_submission
 
 __all__ = ["SubmittedStep", "take_in_leftovers"]
 
@@ -131,7 +131,9 @@ class SubmittedStep:
             step=self._step,
             ends=ends.folder,
         )
-        self._account.reporter.note(f"step {self._step}: {len(chosen)} quanta submitted from {folder}")
+        self._account.reporter.note(
+            f"step {self._step}: {len(chosen)} of {len(self._account.quanta)} quanta submitted from {folder}"
+        )
         open_ = set(chosen)
         try:
             with running(file) as process:
@@ -149,9 +151,10 @@ class SubmittedStep:
                 self._note_end(quantum_id, WorkerDied(_LOST, f"See the logs in {folder}."))
         ends.remove()
         if process.returncode or not begun:
+            why = reason_in(log_of(file))
             cause = f"bps submit ended with status {process.returncode}, {len(open_)} of {len(chosen)} quanta are open"
             cure = "Mend what it says, or the logs of jobs below its folder do; the same command goes on."
-            raise SkyloomError(cause, file=str(log_of(file)), cure=cure)
+            raise SkyloomError(f"{cause}: {why}" if why else f"{cause}.", file=str(log_of(file)), cure=cure)
         return open_ - lost
 
     def _take_in(self, ends: Ends, open_: set[uuid.UUID], *, final: bool) -> None:
