@@ -10,6 +10,13 @@ block tells what readers need not see::
 
     <!-- not run: it needs a telescope -->
 
+    <!-- needs the program SWarp -->
+
+    <!-- needs the data hatp32_raw -->
+
+Data are folders in the one that SKYLOOM_DATA names, by default ``../shared/data`` beside the checkout, and ``$DATA`` is
+the folder; one of the same name in the folder of the page, that an earlier block has made, comes first.
+
 What is not run is counted as skipped, with its reason; of its commands, and of those in the text, the options and the
 settings of tasks have to exist, of its Python the imports.
 """
@@ -19,6 +26,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -48,6 +56,8 @@ from example_survey import copy_survey, make_survey, run_shell, survey_block
 PROGRAMS = {"skyloom": skyloom, "pipetask": pipetask}
 LANGUAGES = ("sh", "python", "yaml", "text")
 NOT_RUN = re.compile(r"<!-- not run: (?P<reason>[^>]*?)\s*-->\s*\Z")
+NEEDS = re.compile(r"<!-- needs the (?P<kind>program|data) (?P<name>\S+) -->\s*\Z")
+REAL_DATA = Path(os.environ.get("SKYLOOM_DATA", Path(__file__).parents[2] / "shared" / "data"))
 COMMANDS = re.compile(r"(?:^ {4}|`)(?P<command>skyloom [a-z][^`\n]*(?:\n[^`\n]+)*?)(?:`|$)", re.MULTILINE)
 SETTINGS = re.compile(r"`(?P<label>[a-z_]+):(?P<field>[A-Za-z_][\w.]*)[^`\n]*`")
 IMPORTS = re.compile(r"^(?:from|import) .*$", re.MULTILINE)
@@ -80,8 +90,24 @@ def folder_of(example: Example) -> Path:
 
 def why_not(example: Example) -> str:
     """The reason for which a block is not run, if there is one."""
-    found = NOT_RUN.search(example.document.text[: example.start])
-    return " ".join(found["reason"].split()) if found else ""
+    before = example.document.text[: example.start]
+    if found := NOT_RUN.search(before):
+        return " ".join(found["reason"].split())
+    found = NEEDS.search(before)
+    if found is None:
+        return ""
+    if found["kind"] == "program":
+        return "" if shutil.which(found["name"]) else f"{found['name']} is not installed"
+    return "" if (REAL_DATA / found["name"]).is_dir() else f"no {found['name']} in {REAL_DATA}; set SKYLOOM_DATA"
+
+
+def data_of(example: Example) -> dict[str, str]:
+    """The variable DATA for a block that needs data."""
+    found = NEEDS.search(example.document.text[: example.start])
+    if found is None or found["kind"] != "data":
+        return {}
+    own = folder_of(example) / found["name"]
+    return {"DATA": str(own if own.is_dir() else REAL_DATA / found["name"])}
 
 
 def evaluate_shell(example: Example) -> str | None:
@@ -91,7 +117,7 @@ def evaluate_shell(example: Example) -> str | None:
         pytest.skip(reason)
     if Path(example.path).name == "README.md" and example.parsed == survey_block(example.document.text):
         return None  # the survey was made by it
-    return run_shell(example.parsed, folder_of(example)) or None
+    return run_shell(example.parsed, folder_of(example), data_of(example)) or None
 
 
 def evaluate_python(example: Example) -> None:

@@ -1,4 +1,6 @@
-"""The small survey that the pages run on: three visits of two CCDs, brought to a coadd by the README's commands."""
+"""The small survey that the pages run on: three visits of two CCDs, brought to a coadd by the README's commands; and
+the frames of a laboratory beside it.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from astropy.table import Table
+from example_commands import commands_folder
+from example_laboratory import make_laboratory
 from lsst.daf.butler import Butler, CollectionType
 
 from skyloom.simulate import CalibrationSettings, DetectorSettings, SurveySettings, VisitSettings, simulate_survey
@@ -52,7 +56,9 @@ def make_survey(folder: Path) -> Path:
         if not done.exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
+            shutil.copytree(HERE / "examples", folder / "docs" / "examples")
             _draw(folder)
+            make_laboratory(folder / "laboratory", folder / "mycamera.yaml")
             failure = run_shell(survey_block(README.read_text()), folder)
             if failure:
                 raise RuntimeError(f"the README's commands fail\n{failure}")
@@ -74,13 +80,14 @@ def copy_survey(survey: Path, folder: Path) -> Path:
     return folder
 
 
-def run_shell(script: str, folder: Path) -> str:
+def run_shell(script: str, folder: Path, variables: Mapping[str, str] | None = None) -> str:
     """Run a script in a folder; an empty text, or what it said where it failed."""
     environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join([str(commands_folder()), str(Path(sys.executable).parent), os.environ["PATH"]]),
         "OPENBLAS_NUM_THREADS": "1",
         "NO_COLOR": "1",
     }
+    environment |= variables or {}
     done = subprocess.run(
         ["bash", "-euxo", "pipefail", "-c", script],
         cwd=folder,
