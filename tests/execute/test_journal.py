@@ -3,9 +3,9 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from conftest import Survey
 from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType
 
+from conftest import Survey
 from skyloom.errors import AstrometryError, RepositoryError
 from skyloom.execute.journal import Journal, digest
 from skyloom.execute.outcome import Outcome, Status, describe

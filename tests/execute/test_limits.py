@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import HERE, Survey
 from test_run_pipeline import loose_files
 
+from conftest import HERE, Survey
 from skyloom.execute import Outcome, Silence, Status, run_pipeline
 from skyloom.execute.budget import Budget, Running
 from skyloom.execute.limits import Limits

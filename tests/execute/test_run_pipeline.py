@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import Survey, make_sky
 from lsst.daf.butler import Butler
 from lsst.pipe.base import Pipeline
 
+from conftest import Survey, make_sky
 from skyloom.cli.compare import command as compare
 from skyloom.execute import RunRequest, RunSummary, Status, run_pipeline
 from skyloom.execute.pool import WorkerPool

@@ -11,11 +11,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import HERE, Survey
 from lsst.ctrl.mpexec.cli.pipetask import cli as pipetask
 from lsst.daf.butler.cli.utils import LogCliRunner
 from test_run_pipeline import loose_files
 
+from conftest import HERE, Survey
 from skyloom.cli import main
 from skyloom.execute import Outcome, Silence, run_pipeline
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from conftest import HERE, Survey
 from lsst.daf.butler import Butler
 from lsst.pipe.base import Pipeline
 from lsst.pipe.base.simple_pipeline_executor import SimplePipelineExecutor
 
+from conftest import HERE, Survey
 from skyloom.errors import AstrometryError
 from skyloom.execute import run_pipeline
 from skyloom.execute.journal import Journal

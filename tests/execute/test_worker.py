@@ -7,9 +7,9 @@ import subprocess
 import sys
 import uuid
 
-from conftest import Survey
 from lsst.daf.butler import Butler
 
+from conftest import Survey
 from skyloom.execute.outcome import Status, WorkerDied
 from skyloom.execute.worker import StepSetup, Worker, WorkerSetup
 
