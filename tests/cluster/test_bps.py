@@ -134,6 +134,7 @@ def test_a_site_on_which_no_job_can_begin_is_told_with_its_log(toy: Any, site: s
 
 
 def test_bps_is_interrupted_when_the_command_that_called_it_is_gone() -> None:
-    call_watch = "from skyloom.execute.submitter import _watch; _watch(parent=0)"
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # tests in the background do not
+    call_watch = f"{heed}; from skyloom.execute.submitter import _watch; _watch(parent=0)"
     done = subprocess.run([sys.executable, "-c", call_watch], capture_output=True, timeout=60, check=False)
     assert done.returncode == -signal.SIGINT
