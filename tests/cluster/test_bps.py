@@ -29,7 +29,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
     from importlib.util import module_from_spec, spec_from_file_location
 
-    spec = spec_from_file_location("toy_survey", TOY / "conftest.py")
+    spec = spec_from_file_location("toy_survey", TOY / "toy_survey.py")
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)

@@ -4,8 +4,8 @@ import uuid
 
 import pytest
 from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType
+from toy_survey import Survey
 
-from conftest import Survey
 from skyloom.errors import AstrometryError, RepositoryError
 from skyloom.execute.journal import Journal, digest
 from skyloom.execute.outcome import Outcome, Status, describe

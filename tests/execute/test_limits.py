@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from test_run_pipeline import loose_files
+from toy_survey import HERE, Survey
 
-from conftest import HERE, Survey
 from skyloom.execute import Outcome, Silence, Status, run_pipeline
 from skyloom.execute.budget import Budget, Running
 from skyloom.execute.limits import Limits
@@ -148,7 +148,7 @@ def reference(survey: Survey) -> str:
 def test_a_run_killed_at_a_change_goes_on_to_the_same(
     apart: Survey, survey: Survey, environment: dict[str, str], reference: str, where: str
 ) -> None:
-    code = f"import sys; sys.path.insert(0, {str(HERE)!r}); from conftest import Survey; from pathlib import Path\n"
+    code = f"import sys; sys.path.insert(0, {str(HERE)!r}); from toy_survey import Survey; from pathlib import Path\n"
     code += "from skyloom.execute import run_pipeline\n"
     code += f"survey = Survey(Path({str(apart.root.parent)!r}))\nrun_pipeline(survey.request('u/ended'))\n"
     killed = subprocess.run([sys.executable, "-c", code], env=environment | {"SKYLOOM_KILL": where}, check=False)

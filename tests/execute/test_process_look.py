@@ -21,11 +21,11 @@ from sqlalchemy.exc import OperationalError
 from repo.tiny_camera import TINY, tiny_header
 from skyloom.cli import main, skyloom
 from skyloom.errors import CameraError, RefcatError, RepositoryError, SkyloomError
-from skyloom.execute.pool import uninterrupted
 from skyloom.execute.whole.inventory import frame_paths, look
 from skyloom.execute.whole.masters_plan import certified_before
 from skyloom.execute.whole.walk import check_writeable
 from skyloom.instruments import Camera
+from skyloom.interrupts import uninterrupted
 from skyloom.repo.calibrations import import_calibrations, parse_validity
 from skyloom.repo.incoming import ingest
 from skyloom.repo.refcat import RefcatImport, import_refcat

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 from lsst.daf.butler import Butler
 from lsst.pipe.base import Pipeline
+from toy_survey import Survey, make_sky
 
-from conftest import Survey, make_sky
 from skyloom.cli.compare import command as compare
 from skyloom.execute import RunRequest, RunSummary, Status, run_pipeline
 from skyloom.execute.pool import WorkerPool

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from lsst.daf.butler import Butler
+from toy_survey import Survey
 
-from conftest import Survey
 from skyloom.cli.status import command
 from skyloom.errors import RepositoryError
 from skyloom.execute import run_pipeline

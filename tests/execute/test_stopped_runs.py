@@ -14,8 +14,8 @@ import pytest
 from lsst.ctrl.mpexec.cli.pipetask import cli as pipetask
 from lsst.daf.butler.cli.utils import LogCliRunner
 from test_run_pipeline import loose_files
+from toy_survey import HERE, Survey
 
-from conftest import HERE, Survey
 from skyloom.cli import main
 from skyloom.execute import Outcome, Silence, run_pipeline
 

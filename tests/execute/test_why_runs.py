@@ -9,8 +9,8 @@ import pytest
 from lsst.daf.butler import Butler
 from lsst.pipe.base import Pipeline
 from lsst.pipe.base.simple_pipeline_executor import SimplePipelineExecutor
+from toy_survey import HERE, Survey
 
-from conftest import HERE, Survey
 from skyloom.errors import AstrometryError
 from skyloom.execute import run_pipeline
 from skyloom.execute.journal import Journal

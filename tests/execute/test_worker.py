@@ -8,8 +8,8 @@ import sys
 import uuid
 
 from lsst.daf.butler import Butler
+from toy_survey import Survey
 
-from conftest import Survey
 from skyloom.execute.outcome import Status, WorkerDied
 from skyloom.execute.worker import StepSetup, Worker, WorkerSetup
 

@@ -17,7 +17,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -25,6 +25,7 @@ from pathlib import Path
 from lsst.daf.butler import Config, Quantum
 
 from skyloom.errors import SkyloomError
+from skyloom.interrupts import uninterrupted
 
 from .budget import Budget, Running
 from .limits import Limits
@@ -32,7 +33,7 @@ from .memory import shared_memory
 from .outcome import Outcome, WorkerDied
 from .worker import StepSetup, WorkerSetup, serve
 
-__all__ = ["WorkerPool", "uninterrupted"]
+__all__ = ["WorkerPool"]
 
 _ONE_THREAD = (
     "OMP_NUM_THREADS",
@@ -76,20 +77,6 @@ def _single_threaded() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Keep Ctrl-C from processes that are started meanwhile, whose imports it would break off with a traceback.
-
-    This process gets it at the end.
-    """
-    resource_tracker.ensure_running()  # it lets the signal through at its own start
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class WorkerPool:

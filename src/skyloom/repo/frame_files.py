@@ -29,6 +29,7 @@ __all__ = [
     "find_image",
     "image_shape",
     "merged_header",
+    "one_line",
     "open_frame",
     "open_unpacked",
     "read_pixels",
@@ -111,7 +112,7 @@ def open_frame(path: Path, told: Path | None = None) -> Iterator[fits.HDUList]:
 
 def _broken(path: Path, error: BaseException) -> BadFrameError:
     return BadFrameError(
-        f"not a whole FITS file ({type(error).__name__}: {_one_line(error)}).",
+        f"not a whole FITS file ({type(error).__name__}: {one_line(error)}).",
         file=str(path),
         cure="Fetch it again, or leave it out.",
     )
@@ -243,6 +244,7 @@ def read_pixels(path: Path, hdu: int | str | None = None) -> tuple[np.ndarray, f
         return np.asarray(image.data).reshape(image_shape(image)), merged_header(hdus, image)
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """What an error says in its first line, without a full stop, and without astropy's advice to programmers."""
     lines = str(error).partition(" If this is really a FITS file")[0].strip().splitlines()
     return lines[0].rstrip(".") if lines else "no reason given"

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from skyloom.errors import RefcatError
 
+from .frame_files import one_line
+
 __all__ = ["column_names", "column_units", "read_chunks"]
 
 type Chunk = dict[str, NDArray[Any]]
@@ -96,9 +98,8 @@ def read_chunks(path: Path, columns: list[str], *, text: str | None = None) -> I
 
 
 def _unreadable(path: Path, error: Exception) -> RefcatError:
-    told = str(error).partition(" If this is really a FITS file")[0].strip().rstrip(".")
     return RefcatError(
-        f"the file cannot be read: {told}.",
+        f"the file cannot be read: {one_line(error)}.",
         cure="Check that it is whole, and which columns are numbers.",
         file=str(path),
     )

@@ -11,7 +11,7 @@ from .page import PageTable, to_look_at
 if TYPE_CHECKING:
     from .visit_page import Section
 
-__all__ = ["SectionFigures", "odd_parts", "opening", "overview_table", "shown_figures"]
+__all__ = ["SectionFigures", "overview_table", "summary"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,21 +37,15 @@ class SectionFigures:
         return "failed" if self.failure else to_look_at(figure=len(self.remarks), **{self.part: len(self.odd)})
 
 
-def opening(sections: Sequence[SectionFigures], kind: str) -> list[str]:
-    """How many sections of a kind there are, and from which runs: how the summary of a page begins."""
+def summary(sections: Sequence[SectionFigures], kind: str, failures: str, part: str) -> str:
+    """The sentence on top: how many sections of a kind there are and from which runs, what failed in the words given,
+    and how many visits or frames (``part``) are to be looked at.
+    """
     runs = ", ".join(sorted({one.run for one in sections if one.run}))
-    return [f"{len(sections)} {kind}{'s' if len(sections) != 1 else ''}" + (f" from {runs}" if runs else "")]
-
-
-def odd_parts(sections: Sequence[SectionFigures], part: str) -> str:
-    """How many visits or frames of all sections are to be looked at: how the summary ends."""
+    there = f"{len(sections)} {kind}{'s' if len(sections) != 1 else ''}" + (f" from {runs}" if runs else "")
     count = sum(len(one.odd) for one in sections)
-    return f"{count} {part}{'s' if count > 1 else ''} to look at" if count else f"no {part} is out of the usual"
-
-
-def shown_figures(values: Mapping[str, float], shown: Mapping[str, tuple[str, str]]) -> list[str]:
-    """The figures that `shown` names, written as it says; empty where one is not known."""
-    return [text.format(values[name]) if name in values else "" for name, text in shown.values()]
+    odd = f"{count} {part}{'s' if count > 1 else ''} to look at" if count else f"no {part} is out of the usual"
+    return f"{there}; {failures}; {odd}."
 
 
 def overview_table(
@@ -73,7 +67,11 @@ def overview_table(
         In the same order.
     """
     rows = [
-        [section.title, *shown_figures(one.values, shown), one.verdict]
+        [
+            section.title,
+            *(text.format(one.values[name]) if name in one.values else "" for name, text in shown.values()),
+            one.verdict,
+        ]
         for one, section in zip(figures, sections, strict=True)
     ]
     return PageTable(

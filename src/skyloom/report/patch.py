@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .overview import SectionFigures, odd_parts, opening, overview_table
+from .overview import SectionFigures, overview_table, summary
 from .patch_inputs import PatchReader, patch_of
 from .patch_page import band_section, colour_page_figure, view_of_band, write_patch_page
 from .visit_page import Section, VisitPage
@@ -125,4 +125,4 @@ def _figures(view: BandView) -> SectionFigures:
 def _sentence(bands: Sequence[SectionFigures]) -> str:
     failed = sum(bool(one.failure) for one in bands)
     told = "no assembly failed" if failed == 0 else f"{failed} without a coadd"
-    return "; ".join([*opening(bands, "band"), told, odd_parts(bands, "visit")]) + "."
+    return summary(bands, "band", told, "visit")

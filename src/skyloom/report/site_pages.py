@@ -9,13 +9,12 @@ import contextlib
 import hashlib
 import json
 import logging
-import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from multiprocessing import active_children, get_context, resource_tracker
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ import numpy as np
 
 from skyloom.errors import SkyloomError
 from skyloom.files import write_beside
+from skyloom.interrupts import uninterrupted
 
 from .patch import report_patch
 from .site_run import SiteData
@@ -170,12 +170,8 @@ def _workers(count: int) -> Iterator[Callable[..., Future[SitePage]]]:
     pool = ProcessPoolExecutor(count, get_context("spawn"), _be_silent)
 
     def submit(*call: Any) -> Future[SitePage]:
-        resource_tracker.ensure_running()  # it lets the signal through at its own start
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # workers inherit it
-        try:
+        with uninterrupted():  # workers are started here
             return pool.submit(*call)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     try:
         yield submit

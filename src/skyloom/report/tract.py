@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .overview import SectionFigures, odd_parts, opening, overview_table
+from .overview import SectionFigures, overview_table, summary
 from .tract_inputs import TractReader, tract_of
 from .tract_page import filter_section, view_of, write_tract_page
 from .tract_tables import frame_remarks
@@ -119,4 +119,4 @@ def _figures(view: FilterView) -> SectionFigures:
 def _sentence(filters: Sequence[SectionFigures]) -> str:
     failed = sum(bool(one.failure) for one in filters)
     told = "no joint fit failed" if failed == 0 else f"{failed} joint fit{'s' if failed > 1 else ''} failed"
-    return "; ".join([*opening(filters, "filter"), told, odd_parts(filters, "frame")]) + "."
+    return summary(filters, "filter", told, "frame")

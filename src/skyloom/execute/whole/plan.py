@@ -13,7 +13,7 @@ from .inventory import SCIENCE, Inventory, Seen
 from .masters_plan import MastersPlan, given_calibrations, plan_masters
 from .references import References, check_filters
 
-__all__ = ["MAX_PAGES", "OUTPUT", "Plan", "make_plan"]
+__all__ = ["MAX_PAGES", "OUTPUT", "Plan", "count_of", "make_plan"]
 
 OUTPUT = "process"
 """Where the output chains are, one a pipeline: ``process/drp``, ``process/deep``, ``process/catalogues``."""
@@ -150,7 +150,7 @@ def _plan_frames(plan: Plan, skip: Collection[str]) -> None:
         return
     plan.labels = ["single_frame"]
     plan.lines.append(
-        ("frames", f"{_count_of(len(_wanted(plan)), 'frame')} calibrated one by one: sky, PSF, WCS, zero point")
+        ("frames", f"{count_of(len(_wanted(plan)), 'frame')} calibrated one by one: sky, PSF, WCS, zero point")
     )
     if plan.references is not None:
         plan.lines.append(("references", plan.references.line))
@@ -205,7 +205,7 @@ def _plan_coadd(plan: Plan, depths: dict[str, int], skip: Collection[str]) -> No
         return
     plan.lines.append(("coadd", "backgrounds of the warps matched to the best visit"))
     clipped = [f"{name} ({depth} visits)" for name, depth in depths.items() if depth >= MIN_CLIP]
-    plain = [f"{name} ({_count_of(depth, 'visit')})" for name, depth in depths.items() if depth < MIN_CLIP]
+    plain = [f"{name} ({count_of(depth, 'visit')})" for name, depth in depths.items() if depth < MIN_CLIP]
     if clipped:
         plan.lines.append(("coadd", f"artifacts found and masked, then the mean, in {', '.join(clipped)}"))
     if plain:
@@ -246,7 +246,8 @@ def _depths(plan: Plan) -> dict[str, int]:
     return dict(sorted(depths.items()))
 
 
-def _count_of(number: int, what: str) -> str:
+def count_of(number: int, what: str) -> str:
+    """A number of things in words."""
     return f"{number} {what}{'s' if number != 1 else ''}"
 
 

@@ -11,7 +11,7 @@ from skyloom.repo.frames import Rejection
 
 from .costs import in_words
 from .inventory import SCIENCE, Inventory, Seen
-from .plan import Plan
+from .plan import Plan, count_of
 
 __all__ = ["describe_estimate", "describe_inventory", "describe_left_out", "describe_plan"]
 
@@ -22,10 +22,10 @@ _MOST, _NAMED = 20, 3
 def describe_inventory(inventory: Inventory) -> list[str]:
     """A line a kind of frames, and one a file that is left out."""
     camera = inventory.camera
-    n_frames = f"{_count(len(inventory.frames), 'frame')} of {camera.name}"
-    other = f", beside {_count(inventory.n_others, 'other file')}" if inventory.n_others else ""
+    n_frames = f"{count_of(len(inventory.frames), 'frame')} of {camera.name}"
+    other = f", beside {count_of(inventory.n_others, 'other file')}" if inventory.n_others else ""
     known = f"; the repository has {inventory.n_known} of the frames" if inventory.n_known else ""
-    lines = [f"{_count(inventory.n_files, 'FITS file')}{other}: {n_frames}{known}"]
+    lines = [f"{count_of(inventory.n_files, 'FITS file')}{other}: {n_frames}{known}"]
     if not inventory.n_files:
         lines = [f"the repository has {n_frames}"]
     kinds = Counter(one.kind for one in inventory.frames)
@@ -52,7 +52,7 @@ def describe_left_out(rejections: Sequence[Rejection]) -> list[str]:
 def _of_kind(frames: Sequence[Seen], *, with_filters: bool) -> str:
     exposures = {one.exposure: one for one in frames}
     detectors = {one.detector for one in frames}
-    parts = [f"{_count(len(exposures), 'exposure')} of {_count(len(detectors), 'detector')}"]
+    parts = [f"{count_of(len(exposures), 'exposure')} of {count_of(len(detectors), 'detector')}"]
     if with_filters:
         filters = Counter(one.physical_filter for one in exposures.values())
         parts.append(", ".join(f"{count} {name}" for name, count in sorted(filters.items())))
@@ -63,10 +63,6 @@ def _of_kind(frames: Sequence[Seen], *, with_filters: bool) -> str:
     if any(one.corrected for one in frames):
         parts.append("without instrument signature")
     return "; ".join(parts)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' if number != 1 else ''}"
 
 
 def describe_plan(plan: Plan) -> list[str]:
