@@ -27,14 +27,9 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("PYTHONPATH", str(TOY))
     monkeypatch.syspath_prepend(str(TOY))
     monkeypatch.chdir(tmp_path)
-    from importlib.util import module_from_spec, spec_from_file_location
+    from toy_survey import Survey
 
-    spec = spec_from_file_location("toy_survey", TOY / "toy_survey.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    survey = module.Survey(tmp_path)
+    survey = Survey(tmp_path)
     survey.make()
     return survey
 
